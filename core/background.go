@@ -1,0 +1,98 @@
+package core
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// background counts what must end before the app does.
+type background struct {
+	mu     sync.Mutex
+	closed chan struct{}
+	group  sync.WaitGroup
+}
+
+func newBackground() *background { return &background{closed: make(chan struct{})} }
+
+// enter counts the caller in, unless the app is closed. Who entered calls leave.
+func (b *background) enter() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.closed:
+		return false
+	default:
+		b.group.Add(1)
+		return true
+	}
+}
+
+func (b *background) leave() { b.group.Done() }
+
+// start runs f on its own goroutine. Only who has entered may call it.
+func (b *background) start(f func()) { b.group.Go(f) }
+
+// every runs f at each tick until close.
+func (b *background) every(d time.Duration, f func()) {
+	ticker := time.NewTicker(d)
+	b.start(func() {
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				f()
+			case <-b.closed:
+				return
+			}
+		}
+	})
+}
+
+// close lets nobody in any more and waits for the others.
+func (b *background) close(ctx context.Context) error {
+	b.mu.Lock()
+	select {
+	case <-b.closed:
+	default:
+		close(b.closed)
+	}
+	b.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		b.group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// keyLocks are locks by key, so that callbacks of one tenant do not spend each other's attempts. Two keys may share one.
+type keyLocks struct {
+	seed  maphash.Seed
+	locks [256]chan struct{}
+}
+
+func newKeyLocks() keyLocks {
+	l := keyLocks{seed: maphash.MakeSeed()}
+	for n := range l.locks {
+		l.locks[n] = make(chan struct{}, 1)
+	}
+	return l
+}
+
+// lock waits for the key's lock as long as ctx allows.
+func (l *keyLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
+	lock := l.locks[maphash.String(l.seed, key)%uint64(len(l.locks))]
+	select {
+	case lock <- struct{}{}:
+		return func() { <-lock }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,44 @@
+// Package core keeps the bond between an app and every Jira or Confluence Cloud site that the app is installed on. It
+// verifies each request that claims to come from a site, follows the installation lifecycle of Atlassian Connect, and
+// survives every change of the shared secret that the two sides sign with.
+//
+// It knows no web framework and no database. An adapter hands it each request as a [Request]: httpconnect for net/http,
+// and the modules ginconnect, echoconnect and fiberconnect. A [Store] keeps the installations: the module gormstore,
+// or memstore for tests.
+//
+// # From request to principal
+//
+// [App.Authenticate] takes a request's one token apart, looks up the tenant that it names, verifies the signature with
+// each shared secret that this tenant may be using, and holds times and query hash against clock and URL. What comes
+// out is a [Principal]. Which kinds of token a route accepts is a value: [URLBound], the default, or [ContextToken].
+//
+// # From callback to rotation
+//
+// [App.Lifecycle] verifies a lifecycle callback, which Atlassian signs with a key of its own, reserves its token for
+// its body, decides by the rules of rotation.go what becomes of the installation, and answers only after the commit.
+//
+// # Why an old secret stays
+//
+// A site swaps its secret before it calls the app, and keeps the new one only if it has seen the answer. When the
+// answer is lost, the site is still on the old secret, and an app that has replaced it locks the site out. So an
+// offered secret is added, not swapped in. All usable secrets verify, until the site's own tokens have shown which one
+// it kept: two of them, made at least [Config].Settle after the last offer and as long apart from each other. Then
+// those it left behind are retired and erased.
+//
+// # Promises
+//
+//   - No request is accepted without a valid signature by a usable secret that this tenant was offered, made for that
+//     URL or of a kind that the route takes. The protocol covers neither the body nor a replay within a token's life.
+//   - A callback that was answered with 204 is in the store for good.
+//   - With signed installs, no single crash, lost answer, race or replay locks a site out or lets in a secret that the
+//     site did not send.
+//   - No secret and no token appears in what is logged, returned or printed.
+//   - A request with a warm cache waits for nothing.
+//
+// # Limits
+//
+// A thief who holds a secret that the site was offered but did not keep can, while the site is silent, pose as the
+// site until the next callback. Two callbacks that both fail, each with a page load inside it and nothing between
+// them, look like a site that has settled. A database restored from a backup is behind its sites until their next
+// callback.
+package core

@@ -1,0 +1,81 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ConfigFromEnv returns what the environment says of a [Config]. A variable that is not set, or empty, leaves its
+// field at the default; one that cannot be read is an error that names it.
+//
+//	APP_KEY                 AppKey
+//	BASE_URL                BaseURL
+//	BASE_URLS               BaseURLs, a comma list
+//	INSTALL_KEYS_URL        KeyHosts, a comma list
+//	ALLOWED_HOSTS           AllowedHosts, a comma list
+//	SYMMETRIC_INSTALLS      SymmetricInstalls: 1 or 0
+//	UNSIGNED_FIRST_INSTALL  InsecureUnsignedFirstInstall: 1 or 0
+//	SETTLE                  Settle, as 15m
+//	CACHE_TTL               CacheTTL, as 5s; 0 reads the store each time
+func ConfigFromEnv() (Config, error) {
+	var e environment
+	c := Config{
+		AppKey:                       os.Getenv("APP_KEY"),
+		BaseURL:                      os.Getenv("BASE_URL"),
+		BaseURLs:                     e.list("BASE_URLS"),
+		KeyHosts:                     e.list("INSTALL_KEYS_URL"),
+		AllowedHosts:                 e.list("ALLOWED_HOSTS"),
+		SymmetricInstalls:            e.boolean("SYMMETRIC_INSTALLS"),
+		InsecureUnsignedFirstInstall: e.boolean("UNSIGNED_FIRST_INSTALL"),
+		Settle:                       e.duration("SETTLE"),
+		CacheTTL:                     e.duration("CACHE_TTL"),
+	}
+	if os.Getenv("CACHE_TTL") != "" && c.CacheTTL == 0 {
+		c.CacheTTL = -1 // the field's own zero stands for the default
+	}
+	return c, errors.Join(e...)
+}
+
+// environment collects what could not be read.
+type environment []error
+
+func (e *environment) fault(name, want string) {
+	*e = append(*e, fmt.Errorf("hostbond: %s is not %s", name, want))
+}
+
+func (e *environment) list(name string) (items []string) {
+	for item := range strings.SplitSeq(os.Getenv(name), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+func (e *environment) boolean(name string) bool {
+	text := os.Getenv(name)
+	if text == "" {
+		return false
+	}
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		e.fault(name, "1 or 0")
+	}
+	return value
+}
+
+func (e *environment) duration(name string) time.Duration {
+	text := os.Getenv(name)
+	if text == "" || text == "0" {
+		return 0
+	}
+	value, err := time.ParseDuration(text)
+	if err != nil || value < 0 {
+		e.fault(name, "a duration such as 15m or 5s")
+	}
+	return value
+}

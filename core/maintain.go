@@ -1,0 +1,95 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+const (
+	// retiredHistory is how long the fingerprint of a retired secret is kept.
+	retiredHistory = 90 * 24 * time.Hour
+	// maintainBatch is how many rows are read at once.
+	maintainBatch = 200
+)
+
+// Maintenance counts what [App.Maintain] found.
+type Maintenance struct {
+	Installed   int // installations on which the app is installed
+	Uninstalled int
+	Unsettled   int // installed, with more than one usable secret
+	Contested   int // installed, and signing with another secret though none was offered
+	Unreadable  int // with a secret that the store could not open
+	Forgotten   int // fingerprints of secrets retired long ago that were dropped
+}
+
+// Maintain walks over all installations, drops what is kept for history only and is older than 90 days, and counts.
+// Call it once a day from the app's scheduler, or set Config.MaintainEvery; several replicas may do so at once. It can
+// be cancelled at any point.
+func (a *App) Maintain(ctx context.Context) (Maintenance, error) {
+	var m Maintenance
+	after := ""
+	for {
+		rows, err := within(ctx, func(ctx context.Context) ([]*Installation, error) {
+			return a.config.Store.List(ctx, a.config.AppKey, after, maintainBatch)
+		})
+		if err != nil || len(rows) == 0 {
+			return m, err
+		}
+		for _, row := range rows {
+			m.count(row)
+			forgotten := row.forgetRetired(wholeSeconds(a.config.Now()).Add(-retiredHistory))
+			if forgotten == 0 {
+				continue
+			}
+			_, err := within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
+			switch {
+			case err == nil:
+				m.Forgotten += forgotten
+			case !errors.Is(err, ErrConflict): // whoever changed the row meanwhile goes first; there is always tomorrow
+				return m, err
+			}
+		}
+		after = rows[len(rows)-1].Key.ClientKey
+	}
+}
+
+// maintain is Maintain on a ticker.
+func (a *App) maintain() {
+	ctx := context.Background()
+	defer a.recovered(ctx, "Store")
+	m, err := a.Maintain(ctx)
+	if err != nil {
+		a.log.WarnContext(ctx, "maintenance was not finished", "error", err)
+		return
+	}
+	a.log.InfoContext(ctx, "maintenance", "installed", m.Installed, "uninstalled", m.Uninstalled,
+		"unsettled", m.Unsettled, "contested", m.Contested, "unreadable", m.Unreadable, "forgotten", m.Forgotten)
+}
+
+func (m *Maintenance) count(row *Installation) {
+	if slices.ContainsFunc(row.Secrets, StoredSecret.Unreadable) {
+		m.Unreadable++
+	}
+	if row.State != Installed {
+		m.Uninstalled++
+		return
+	}
+	m.Installed++
+	if row.usable() > 1 {
+		m.Unsettled++
+	}
+	if row.Contested {
+		m.Contested++
+	}
+}
+
+// forgetRetired drops secrets that were retired before the given time and returns how many.
+func (i *Installation) forgetRetired(before time.Time) int {
+	kept := len(i.Secrets)
+	i.Secrets = slices.DeleteFunc(i.Secrets, func(s StoredSecret) bool {
+		return s.State == Retired && s.RetiredAt.Before(before)
+	})
+	return kept - len(i.Secrets)
+}

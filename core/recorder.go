@@ -1,0 +1,179 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// recorderQueue bounds what waits to be recorded. What does not fit is dropped: the next token says it again.
+	recorderQueue = 1024
+	// seenEvery is how often a tenant's activity is written at most.
+	seenEvery = time.Hour
+	// takeOverPause is how long a run stays with a secret at least, so that two secrets in use do not make a write of
+	// every request. It is shorter where Settle is.
+	takeOverPause = 30 * time.Second
+)
+
+// recorder brings what requests have shown to the store, off their path: which secret a site signs with, and that it
+// is alive.
+type recorder struct {
+	app   *App
+	queue chan func(context.Context)
+	stop  chan struct{}
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newRecorder(a *App) *recorder {
+	r := &recorder{
+		app:   a,
+		queue: make(chan func(context.Context), recorderQueue),
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+	go r.run()
+	return r
+}
+
+// request notes a verified request. It costs a few comparisons unless there is something to write.
+func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
+	now := wholeSeconds(arrived)
+	if r.worthWriting(t.row, e, now) && t.noted.CompareAndSwap(false, true) {
+		noted := r.submit(func(ctx context.Context) {
+			defer t.noted.Store(false)
+			r.failed(ctx, t, r.evidence(ctx, t.row.Key, e))
+		})
+		if !noted {
+			t.noted.Store(false)
+		}
+	}
+	if now.Sub(t.row.Activity.SeenAt) >= seenEvery && t.seenNoted.CompareAndSwap(false, true) {
+		r.touch(t, Activity{SeenAt: now})
+	}
+}
+
+// refused notes that a callback of a tenant was refused, if the tenant is known here.
+func (r *recorder) refused(clientKey string, reason ReasonCode) {
+	t := r.app.tenants.cached(clientKey)
+	if t != nil && t.row != nil && t.refusalNoted.CompareAndSwap(false, true) {
+		r.touch(t, Activity{RefusedAt: wholeSeconds(r.app.config.Now()), RefusedReason: reason})
+	}
+}
+
+// worthWriting reports whether the evidence would change the row now.
+func (r *recorder) worthWriting(row *Installation, e evidence, now time.Time) bool {
+	settle := r.app.config.Settle
+	switch row.judge(e, now, settle) {
+	case provesNothing:
+		return false
+	case takesRunOver:
+		return !now.Before(row.Run.ArrivedAt.Add(min(takeOverPause, settle/2)))
+	default:
+		return true
+	}
+}
+
+func (r *recorder) touch(t *tenant, activity Activity) {
+	r.submit(func(ctx context.Context) {
+		_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, r.app.config.Store.Touch(ctx, t.row.Key, activity)
+		})
+		r.failed(ctx, t, err)
+	})
+}
+
+// evidence decides again on the row as it is now: the request saw a cached one.
+func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
+	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return r.app.config.Store.Get(ctx, key) })
+	if err != nil {
+		return err
+	}
+	now := wholeSeconds(r.app.config.Now())
+	if !r.worthWriting(row, e, now) {
+		return nil
+	}
+	next := row.Clone()
+	retired := next.weigh(e, now, r.app.config.Settle)
+	writing := r.app.config.Now()
+	next.Revision, err = within(ctx, func(ctx context.Context) (int64, error) { return r.app.config.Store.Put(ctx, next) })
+	if err != nil {
+		return err
+	}
+	r.app.tenants.put(next, writing)
+	r.log(ctx, row, next, retired)
+	return nil
+}
+
+func (r *recorder) log(ctx context.Context, before, after *Installation, retired []Fingerprint) {
+	level, message := slog.LevelInfo, "the site signs with this secret"
+	switch {
+	case len(retired) > 0:
+		message = "the site has settled on this secret, and those it left behind are retired"
+	case before.Run.Fingerprint != "":
+		level, message = slog.LevelWarn, "contested: the site signs with this secret though it was offered no other"
+	}
+	r.app.log.LogAttrs(ctx, level, message,
+		slog.String("client_key", after.Key.ClientKey),
+		slog.String("secret", after.Run.Fingerprint.Short()),
+		slog.Int("retired", len(retired)))
+}
+
+// failed logs what could not be recorded. A conflict is no failure: somebody else has written, and the next request
+// says it again.
+func (r *recorder) failed(ctx context.Context, t *tenant, err error) {
+	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		r.app.log.WarnContext(ctx, "activity could not be recorded", "client_key", t.row.Key.ClientKey, "error", err)
+	}
+}
+
+// submit hands work to the recorder, or drops it when there is too much.
+func (r *recorder) submit(work func(context.Context)) bool {
+	select {
+	case r.queue <- work:
+		return true
+	default:
+		return false
+	}
+}
+
+// run does the work one by one. After the stop it does what is queued.
+func (r *recorder) run() {
+	defer close(r.done)
+	for {
+		select {
+		case work := <-r.queue:
+			r.do(work)
+		case <-r.stop:
+			for {
+				select {
+				case work := <-r.queue:
+					r.do(work)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// do survives a store that panics.
+func (r *recorder) do(work func(context.Context)) {
+	ctx := context.Background()
+	defer r.app.recovered(ctx, "Store")
+	work(ctx)
+}
+
+// close records what is queued and ends the recorder.
+func (r *recorder) close(ctx context.Context) error {
+	r.once.Do(func() { close(r.stop) })
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

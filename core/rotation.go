@@ -1,0 +1,396 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// This file holds the rules by which a row changes: pure functions of a row, a fact and the time. The site swaps its
+// secret before it calls, keeps the new one only on a 2xx that it has seen, and goes back to the old one on anything
+// else. So after our commit the site may still be on the old secret, and only tokens tell which one it kept.
+
+const (
+	// maxUsable bounds the secrets of a row and with it the work for a forged token.
+	maxUsable = 8
+	// sparedNewest of them are never evicted: the site may just have kept one of them.
+	sparedNewest = 3
+	// maxRetired bounds the history of a row.
+	maxRetired = 16
+	// maxApplied bounds the claims remembered of one second.
+	maxApplied = 16
+	// abandonAfter is how long a younger secret that the site did not adopt stays usable while it signs with another.
+	abandonAfter = 30 * 24 * time.Hour
+)
+
+// callback is a verified lifecycle callback, reduced to what the rules look at.
+type callback struct {
+	event    Event
+	signing  Signing
+	signer   Fingerprint // of the secret that signed; HS256 only
+	issuedAt time.Time   // iat, but never later than the token was first seen; when unsigned, now
+	claim    [32]byte    // SHA-256 of the token's signing input; zero when there is none
+	key      Key
+	site     Site
+	secret   Secret // zero if the body brought none
+}
+
+// transition is what a callback makes of a row.
+type transition struct {
+	next    *Installation // nil if the row stays as it is
+	outcome Outcome
+	retired []Fingerprint // secrets that this callback took out of use
+}
+
+// decide applies a verified callback to a row, which is nil for an unknown tenant. It is called again on every
+// conflict, so it trusts nothing that was checked against an earlier reading of the row.
+func decide(row *Installation, cb callback, now time.Time, settle time.Duration) (transition, *refusal) {
+	if refusal := admit(row, cb); refusal != nil {
+		return transition{}, refusal
+	}
+	switch cb.event {
+	case EventInstalled:
+		return install(row, cb, now, settle)
+	case EventUninstalled:
+		return uninstall(row, cb, now)
+	default:
+		return activate(row, cb, now)
+	}
+}
+
+// admit holds the way in which the callback is signed against the row.
+func admit(row *Installation, cb callback) *refusal {
+	switch cb.signing {
+	case Unsigned:
+		if row != nil {
+			return refuse(ReasonTokenMissing, "a known tenant signs its callbacks")
+		}
+	case SignedHS256:
+		if row == nil {
+			return refuse(ReasonUnknownTenant, "")
+		}
+		// Whoever holds the shared secret must not be able to step down from Atlassian's own signature.
+		if row.Signing == SignedRS256 && cb.event.installs() {
+			return refuse(ReasonAlgorithm, "this installation signs its callbacks with RS256")
+		}
+		if i := row.find(cb.signer); i < 0 || row.Secrets[i].State != Usable {
+			return refuse(ReasonBadSignature, "the secret went out of use meanwhile")
+		}
+	}
+	return nil
+}
+
+// install is rules 1, 4 and 6: an offer, an update, a re-install.
+func install(row *Installation, cb callback, now time.Time, settle time.Duration) (transition, *refusal) {
+	if row == nil {
+		row = &Installation{Key: cb.key, CreatedAt: now}
+	}
+	if done, refusal := row.order(cb); done || refusal != nil {
+		return transition{outcome: OutcomeUnchanged}, refusal
+	}
+	next := row.Clone()
+	var retired []Fingerprint
+	if cb.signing == SignedHS256 {
+		retired = next.weigh(evidence{cb.signer, cb.issuedAt}, now, settle)
+	}
+	next.Signing = stricter(row.Signing, cb.signing)
+	if !cb.secret.IsZero() {
+		evicted, refusal := next.offer(cb.secret, cb.issuedAt, now)
+		if refusal != nil {
+			return transition{}, refusal
+		}
+		retired = append(retired, evicted...)
+	}
+	if next.usable() == 0 {
+		return transition{}, refuse(ReasonSecretMissing, "the body brings no shared secret and none is known")
+	}
+	next.Site.update(cb.site)
+	next.SupersededBy = ""
+	next.apply(cb, now)
+	outcome := OutcomeUpdated
+	if row.State != Installed {
+		next.State, next.Disabled = Installed, false
+		outcome = OutcomeReinstalled
+	}
+	if row.State == "" {
+		outcome = OutcomeInstalled
+	}
+	return transition{next, outcome, retired}, nil
+}
+
+// uninstall is rule 5.
+func uninstall(row *Installation, cb callback, now time.Time) (transition, *refusal) {
+	if row == nil {
+		return transition{outcome: OutcomeUnchanged}, nil
+	}
+	if done, refusal := row.order(cb); done || refusal != nil {
+		return transition{outcome: OutcomeUnchanged}, refusal
+	}
+	next := row.Clone()
+	next.Signing = stricter(row.Signing, cb.signing)
+	next.State = Uninstalled
+	next.clearRun()
+	var retired []Fingerprint
+	// The next install of an RS256 row needs no secret of ours to be verified; a symmetric one is signed with the last.
+	if next.Signing == SignedRS256 {
+		retired = next.retire(cb.issuedAt, func(int, StoredSecret) bool { return true })
+	}
+	next.apply(cb, now)
+	return transition{next, OutcomeUninstalled, retired}, nil
+}
+
+// activate follows enabled and disabled, which inform only.
+func activate(row *Installation, cb callback, now time.Time) (transition, *refusal) {
+	if row == nil {
+		return transition{}, refuse(ReasonUnknownTenant, "")
+	}
+	disabled := cb.event == EventDisabled
+	switch {
+	// Sites send disabled and uninstalled together, in either order: a late disabled must not touch the row.
+	case row.State == Uninstalled:
+		return transition{outcome: OutcomeUnchanged}, nil
+	case cb.issuedAt.Before(row.ActivationWatermark):
+		return transition{}, refuse(ReasonStale, "a newer enabled or disabled was applied")
+	case cb.issuedAt.Equal(row.ActivationWatermark) && row.Disabled == disabled:
+		return transition{outcome: OutcomeUnchanged}, nil
+	}
+	next := row.Clone()
+	next.Disabled = disabled
+	next.ActivationWatermark = cb.issuedAt
+	next.UpdatedAt = now
+	outcome := OutcomeEnabled
+	if disabled {
+		outcome = OutcomeDisabled
+	}
+	return transition{next, outcome, nil}, nil
+}
+
+// order places an installed or uninstalled callback against the newest one applied. It reports done for one that was
+// applied already; an older one is refused, so that a replay rolls nothing back. At equal times arrival decides.
+func (i *Installation) order(cb callback) (done bool, _ *refusal) {
+	if cb.issuedAt.Before(i.Watermark) {
+		return false, refuse(ReasonStale, "a newer callback was applied")
+	}
+	return cb.signing != Unsigned && cb.issuedAt.Equal(i.Watermark) && slices.Contains(i.Applied, cb.claim), nil
+}
+
+// apply moves the watermark to the callback and remembers its claim for as long as the watermark stays there.
+func (i *Installation) apply(cb callback, now time.Time) {
+	if !cb.issuedAt.Equal(i.Watermark) {
+		i.Watermark, i.Applied = cb.issuedAt, nil
+	}
+	if cb.signing != Unsigned {
+		i.Applied = append(i.Applied, cb.claim)
+		i.Applied = i.Applied[max(0, len(i.Applied)-maxApplied):]
+	}
+	i.UpdatedAt = now
+}
+
+// stricter never steps back from RS256.
+func stricter(before, now Signing) Signing {
+	if before == SignedRS256 {
+		return before
+	}
+	return now
+}
+
+// offer makes secret the newest usable one. All earlier ones stay usable: the site goes back to one of them if our
+// answer is lost. It returns the secrets that had to go to make room.
+func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []Fingerprint, _ *refusal) {
+	fingerprint := secret.Fingerprint()
+	known := i.find(fingerprint)
+	switch {
+	case known >= 0 && i.Secrets[known].State == Revoked:
+		return nil, refuse(ReasonRevoked, "the offered secret was revoked")
+	case known >= 0 && i.Secrets[known].State == Retired && issuedAt.Before(i.Secrets[known].RetiredAt):
+		return nil, refuse(ReasonStale, "the offered secret was retired after this callback was made")
+	case known >= 0 && i.Secrets[known].State == Usable:
+		// Makes no row fuller.
+	case i.usable() < maxUsable:
+	case i.Signing != SignedRS256:
+		// Nothing but a shared secret lets a symmetric site back in, so none is given up. It goes back to its old one.
+		return nil, refuse(ReasonSecretsFull, "eight secrets are waiting for a page load to tell which one the site kept")
+	default:
+		evicted = i.evict(now)
+	}
+	before := i.Newest()
+	if known >= 0 {
+		i.Secrets = slices.Delete(i.Secrets, known, known+1)
+	}
+	i.Secrets = append(i.Secrets, StoredSecret{
+		Fingerprint: fingerprint, State: Usable, OfferedAt: now, Value: secret,
+	})
+	i.forgetOldest()
+	if before != fingerprint {
+		i.SecretVersion++
+	}
+	i.LastOffer = later(now, issuedAt)
+	i.clearRun()
+	return evicted, nil
+}
+
+// evict is rule 3: it retires the oldest usable secret that the site is least likely to be on.
+func (i *Installation) evict(now time.Time) []Fingerprint {
+	left := i.usable() - sparedNewest
+	for n, s := range i.Secrets {
+		if s.State != Usable {
+			continue
+		}
+		if left--; left < 0 {
+			break
+		}
+		if s.Fingerprint == i.Run.Fingerprint || s.Fingerprint == i.Proven {
+			continue
+		}
+		return i.retire(now, func(at int, _ StoredSecret) bool { return at == n })
+	}
+	return nil
+}
+
+// clearRun ends the run. What it proved is remembered, for rule 3 only.
+func (i *Installation) clearRun() {
+	i.Run, i.Contested = Run{}, false
+}
+
+// retire takes the usable secrets that match out of use and erases them. The fingerprints stay as history.
+func (i *Installation) retire(at time.Time, match func(n int, s StoredSecret) bool) (retired []Fingerprint) {
+	for n, s := range i.Secrets {
+		if s.State == Usable && match(n, s) {
+			i.Secrets[n].State, i.Secrets[n].RetiredAt = Retired, at
+			i.Secrets[n].Value, i.Secrets[n].Sealed = Secret{}, nil
+			retired = append(retired, s.Fingerprint)
+		}
+	}
+	i.forgetOldest()
+	return retired
+}
+
+// forgetOldest drops the oldest retired secrets beyond maxRetired. Revoked ones stay for good.
+func (i *Installation) forgetOldest() {
+	excess := -maxRetired
+	for _, s := range i.Secrets {
+		if s.State == Retired {
+			excess++
+		}
+	}
+	i.Secrets = slices.DeleteFunc(i.Secrets, func(s StoredSecret) bool {
+		if s.State != Retired || excess <= 0 {
+			return false
+		}
+		excess--
+		return true
+	})
+}
+
+// evidence is a verified token, or what is as good as one.
+type evidence struct {
+	fingerprint Fingerprint
+	issuedAt    time.Time
+}
+
+// verdict is what evidence says about a row.
+type verdict int
+
+const (
+	provesNothing verdict = iota
+	startsRun             // the first token made well after the last offer
+	takesRunOver          // another secret, and a token not before the run's start
+	settlesRun            // the run is long enough: secrets that the site left behind can go
+)
+
+// judge is rule 2, without the writing, so that a request can ask it of a cached row. It returns provesNothing for
+// evidence that would leave the row as it is.
+//
+// One token is not enough, however late: it may have been made inside a callback that failed after all. Two, made and
+// arrived Settle apart with no offer between, cannot both be.
+func (i *Installation) judge(e evidence, now time.Time, settle time.Duration) verdict {
+	index := i.find(e.fingerprint)
+	if i.State != Installed || index < 0 || i.Secrets[index].State != Usable {
+		return provesNothing
+	}
+	made := earlier(e.issuedAt, now)
+	switch {
+	case made.Before(i.LastOffer.Add(settle)):
+		return provesNothing
+	case i.Run.Fingerprint == "":
+		return startsRun
+	case i.Run.Fingerprint != e.fingerprint:
+		if made.Before(i.Run.StartedAt) {
+			return provesNothing
+		}
+		return takesRunOver
+	case made.Before(i.Run.StartedAt.Add(settle)), now.Before(i.Run.ArrivedAt.Add(settle)):
+		return provesNothing
+	}
+	for n, s := range i.Secrets {
+		if leftBehind(s, n, index, now) {
+			return settlesRun
+		}
+	}
+	return provesNothing
+}
+
+// weigh applies rule 2 to the row and returns the secrets that it retired.
+func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (retired []Fingerprint) {
+	verdict := i.judge(e, now, settle)
+	switch verdict {
+	case provesNothing:
+		return nil
+	case startsRun, takesRunOver:
+		i.Run = Run{Fingerprint: e.fingerprint, StartedAt: earlier(e.issuedAt, now), ArrivedAt: now}
+		i.Proven = e.fingerprint
+		// Nobody offered a secret, and yet the site signs with another: it was restored, or a secret has leaked.
+		i.Contested = i.Contested || verdict == takesRunOver
+	case settlesRun:
+		kept := i.find(e.fingerprint)
+		retired = i.retire(now, func(n int, s StoredSecret) bool { return leftBehind(s, n, kept, now) })
+	}
+	i.UpdatedAt = now
+	return retired
+}
+
+// leftBehind tells whether a settled run of the secret at index kept ends the use of s at index n: at once if s was
+// offered before, and after 30 days if it was offered later and not adopted.
+func leftBehind(s StoredSecret, n, kept int, now time.Time) bool {
+	if s.State != Usable {
+		return false
+	}
+	return n < kept || n > kept && !now.Before(s.OfferedAt.Add(abandonAfter))
+}
+
+// update takes over what the callback says of the site. What it leaves out is kept: a rename of a site on Forge, for
+// one, comes without the installation id.
+func (s *Site) update(from Site) {
+	for _, field := range []struct{ to, from *string }{
+		{&s.BaseURL, &from.BaseURL},
+		{&s.DisplayURL, &from.DisplayURL},
+		{&s.DisplayURLServicedeskHelpCenter, &from.DisplayURLServicedeskHelpCenter},
+		{&s.ProductType, &from.ProductType},
+		{&s.Description, &from.Description},
+		{&s.ServerVersion, &from.ServerVersion},
+		{&s.PluginsVersion, &from.PluginsVersion},
+		{&s.ServiceEntitlementNumber, &from.ServiceEntitlementNumber},
+		{&s.EntitlementID, &from.EntitlementID},
+		{&s.EntitlementNumber, &from.EntitlementNumber},
+		{&s.OAuthClientID, &from.OAuthClientID},
+		{&s.CloudID, &from.CloudID},
+		{&s.InstallationID, &from.InstallationID},
+	} {
+		if *field.from != "" {
+			*field.to = *field.from
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

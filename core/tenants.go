@@ -1,0 +1,219 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// storeTimeout is what one call to the store may take.
+	storeTimeout = time.Second
+	// readPause is between two reads of one tenant for the sake of a bad signature, and between two probes of a store
+	// that is down.
+	readPause = time.Second
+	// maxReads bounds the reads under way, maxWaiting the requests that wait for their turn to read.
+	maxReads   = 64
+	maxWaiting = 1024
+
+	cacheShards = 64
+)
+
+// tenants reads installations through a cache. The cache follows the store within its TTL; a bad signature looks at
+// the store at once, so that a rotation on one replica is known to all.
+type tenants struct {
+	store    Store
+	appKey   string
+	now      func() time.Time
+	ttl      time.Duration
+	maxStale time.Duration
+
+	seed    maphash.Seed
+	shards  [cacheShards]cacheShard
+	reads   singleflight.Group
+	rereads singleflight.Group
+	reading chan struct{}
+	waiting chan struct{}
+	probeAt atomic.Int64 // Unix nanoseconds of the next probe; 0 while the store answers
+}
+
+// cacheShard keeps the unknown client keys apart, so that guesses do not push tenants out.
+type cacheShard struct {
+	mu        sync.Mutex
+	known     *simplelru.LRU[string, *tenant]
+	strangers *simplelru.LRU[string, *tenant]
+}
+
+func newTenants(store Store, appKey string, size int, ttl, maxStale time.Duration, now func() time.Time) *tenants {
+	c := &tenants{
+		store: store, appKey: appKey, now: now, ttl: ttl, maxStale: maxStale,
+		seed:    maphash.MakeSeed(),
+		reading: make(chan struct{}, maxReads),
+		waiting: make(chan struct{}, maxWaiting),
+	}
+	for n := range c.shards {
+		// The error is for sizes below one.
+		c.shards[n].known, _ = simplelru.NewLRU[string, *tenant]((size+cacheShards-1)/cacheShards, nil)
+		c.shards[n].strangers, _ = simplelru.NewLRU[string, *tenant](cacheShards, nil)
+	}
+	return c
+}
+
+// get returns the tenant as it was in the store at most the TTL ago, or MaxStale ago while the store is down. It
+// reports fresh if the store was read after the call.
+func (c *tenants) get(ctx context.Context, clientKey string) (t *tenant, fresh bool, _ *refusal) {
+	t = c.cached(clientKey)
+	if t != nil && c.age(t) < c.ttl {
+		return t, false, nil
+	}
+	stale := t != nil && c.age(t) <= c.maxStale
+	if stale && !c.mayProbe() {
+		return t, false, nil
+	}
+	ours := false // the flight, and not one that was under way; only who has its result may look
+	read, err := c.join(ctx, c.reads.DoChan(clientKey, func() (any, error) {
+		ours = true
+		return c.read(clientKey)
+	}))
+	switch {
+	case err == nil:
+		return read, ours, nil
+	case stale && ctx.Err() == nil:
+		return t, false, nil
+	default:
+		return nil, false, c.refuse(err)
+	}
+}
+
+// reread returns the tenant as it was in the store after the call. A tenant is read once a second at most, and whoever
+// comes meanwhile waits for that read, so that nobody is refused on the strength of an old one.
+func (c *tenants) reread(ctx context.Context, clientKey string) (*tenant, *refusal) {
+	select {
+	case c.waiting <- struct{}{}:
+		defer func() { <-c.waiting }()
+	default:
+		return nil, c.refuse(errOverload)
+	}
+	fresh, err := c.join(ctx, c.rereads.DoChan(clientKey, func() (any, error) {
+		if t := c.cached(clientKey); t != nil {
+			time.Sleep(readPause - c.age(t))
+		}
+		if !c.mayProbe() {
+			return nil, errDown
+		}
+		// The read begins now. Who comes after this line may need a later one.
+		c.rereads.Forget(clientKey)
+		return c.read(clientKey)
+	}))
+	if err != nil {
+		return nil, c.refuse(err)
+	}
+	return fresh, nil
+}
+
+// put makes a row that was just written known to this replica. writing is when the write began.
+func (c *tenants) put(row *Installation, writing time.Time) {
+	c.cache(row.Key.ClientKey, newTenant(row, writing, c.cached(row.Key.ClientKey)))
+}
+
+var (
+	errOverload = errors.New("too many reads under way")
+	errDown     = errors.New("the store did not answer a moment ago")
+)
+
+func (c *tenants) refuse(err error) *refusal {
+	if errors.Is(err, errOverload) {
+		return refuse(ReasonOverload, err.Error())
+	}
+	return refuse(ReasonStore, "the installation could not be read").because(err)
+}
+
+// join waits for a flight with the waiter's own patience. The flight goes on without him.
+func (c *tenants) join(ctx context.Context, flight <-chan singleflight.Result) (*tenant, error) {
+	select {
+	case result := <-flight:
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return result.Val.(*tenant), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// read asks the store, on a context of its own, since more than one request waits for the answer.
+func (c *tenants) read(clientKey string) (*tenant, error) {
+	select {
+	case c.reading <- struct{}{}:
+		defer func() { <-c.reading }()
+	default:
+		return nil, errOverload
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	began := c.now()
+	row, err := c.store.Get(ctx, Key{c.appKey, clientKey})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		row = nil
+	case err != nil:
+		c.probeAt.Store(c.now().Add(readPause).UnixNano())
+		return nil, err
+	case row.Key != Key{c.appKey, clientKey}:
+		// Whatever mixed the rows up, one tenant's secrets must not verify for another.
+		return nil, fmt.Errorf("the store returned the row of another installation")
+	}
+	c.probeAt.Store(0)
+	t := newTenant(row, began, c.cached(clientKey))
+	c.cache(clientKey, t)
+	return t, nil
+}
+
+// mayProbe reports whether the store is worth a call: always while it answers, once a second while it is down.
+func (c *tenants) mayProbe() bool {
+	at := c.probeAt.Load()
+	now := c.now()
+	return at == 0 || now.UnixNano() >= at && c.probeAt.CompareAndSwap(at, now.Add(readPause).UnixNano())
+}
+
+func (c *tenants) age(t *tenant) time.Duration { return c.now().Sub(t.readAt) }
+
+func (c *tenants) shard(clientKey string) *cacheShard {
+	return &c.shards[maphash.String(c.seed, clientKey)%cacheShards]
+}
+
+func (c *tenants) cached(clientKey string) *tenant {
+	s := c.shard(clientKey)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.known.Get(clientKey); ok {
+		return t
+	}
+	t, _ := s.strangers.Get(clientKey)
+	return t
+}
+
+// cache keeps t unless the cached row is a newer one: a read that began before a write may end after it. Past the TTL
+// a smaller revision is believed, since a database may have been restored.
+func (c *tenants) cache(clientKey string, t *tenant) {
+	s := c.shard(clientKey)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.known.Peek(clientKey); ok && old.revision() > t.revision() && t.readAt.Sub(old.readAt) < c.ttl {
+		return
+	}
+	if t.row == nil {
+		s.known.Remove(clientKey)
+		s.strangers.Add(clientKey, t)
+		return
+	}
+	s.strangers.Remove(clientKey)
+	s.known.Add(clientKey, t)
+}

@@ -1,0 +1,103 @@
+package core
+
+import (
+	"encoding/base64"
+	"strings"
+)
+
+// maxTokenBytes caps what is decoded before anything is verified. Tokens of a site have 300 to 700 bytes.
+const maxTokenBytes = 8 << 10
+
+// token is a JWT that was taken apart, strictly, and not yet verified.
+type token struct {
+	signingInput string // header and claims as they were sent: what the signature covers
+	signature    []byte
+	header       header
+	claims       claims
+}
+
+// strictBase64 refuses trailing bits that are not zero, so that no two texts are the same token.
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// parseToken takes a compact JWT apart. Whatever two parsers could read in two ways is refused here, before any key is
+// looked up (RFC 8725 3.1, 3.10).
+func parseToken(raw string) (*token, *refusal) {
+	if len(raw) > maxTokenBytes {
+		return nil, refuse(ReasonTokenMalformed, "longer than 8 KiB")
+	}
+	// Base64 decoders skip line breaks and a lenient one takes two alphabets, so the text is checked first.
+	first, second := -1, -1
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		case c == '.' && first < 0:
+			first = i
+		case c == '.' && second < 0:
+			second = i
+		default:
+			return nil, refuse(ReasonTokenMalformed, "not three parts of base64url")
+		}
+	}
+	if second < 0 {
+		return nil, refuse(ReasonTokenMalformed, "not three parts of base64url")
+	}
+	var t token
+	t.signingInput = strings.Clone(raw[:second]) // the token outlives a buffer that a framework may re-use
+	headerJSON, err := strictBase64.DecodeString(raw[:first])
+	if err != nil {
+		return nil, refuse(ReasonTokenMalformed, "header is not canonical base64url")
+	}
+	claimsJSON, err := strictBase64.DecodeString(raw[first+1 : second])
+	if err != nil {
+		return nil, refuse(ReasonTokenMalformed, "claims are not canonical base64url")
+	}
+	if t.signature, err = strictBase64.DecodeString(raw[second+1:]); err != nil {
+		return nil, refuse(ReasonTokenMalformed, "signature is not canonical base64url")
+	}
+	if refusal := t.header.parse(headerJSON); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := t.claims.parse(claimsJSON); refusal != nil {
+		return nil, refusal
+	}
+	return &t, nil
+}
+
+// The algorithms of Connect. Each kind of route takes one of them; a token never chooses (RFC 8725 3.1).
+const (
+	algHS256 = "HS256"
+	algRS256 = "RS256"
+)
+
+// header is the part of a JOSE header that matters.
+type header struct {
+	algorithm string
+	keyID     string
+}
+
+func (h *header) parse(data []byte) *refusal {
+	object := openObject(data)
+	defer object.close()
+	for object.next() {
+		switch name := object.name(); name {
+		case "alg":
+			h.algorithm = object.text()
+		case "kid":
+			h.keyID = object.text()
+		case "typ":
+			object.text()
+		// Each of these names a key of the sender's choice or changes what is signed (RFC 7515 4.1, RFC 7797).
+		case "crit", "b64", "zip", "jku", "jwk", "x5u", "x5c":
+			return refuse(ReasonHeader, "header member "+name)
+		default:
+			object.skip()
+		}
+	}
+	if !object.whole("alg", "kid", "typ", "crit", "b64", "zip", "jku", "jwk", "x5u", "x5c") {
+		return refuse(ReasonTokenMalformed, "header is not strict JSON")
+	}
+	if h.algorithm == "" {
+		return refuse(ReasonTokenMalformed, "header names no algorithm")
+	}
+	return nil
+}
