@@ -1,0 +1,50 @@
+// Package gormstore keeps hostbond's installations in a SQL database that GORM v2 reaches: SQLite, PostgreSQL, MySQL or
+// MariaDB. It imports no driver.
+//
+//	keys, err := gormstore.ParseKeyring(os.Getenv("SEAL_KEYS")) // gormstore.GenerateKey() made it once
+//	err = db.AutoMigrate(gormstore.Models()...)
+//	store, err := gormstore.New(db, keys)
+//	app, err := core.New(core.Config{AppKey: "com.example.app", BaseURL: baseURL, Store: store})
+//
+// Any number of replicas may share a database. They need no other coordination, but the same seal keys.
+//
+// # Secrets
+//
+// Shared secrets are sealed before GORM sees them, by a [Keyring] or by any other [Sealer]. What is sealed for one tenant
+// opens for no other, so to write to the database is not enough to sign as somebody. A secret that does not open is an
+// unreadable one, not an error: requests of its tenant are answered 503, its next signed installation heals it, and its
+// sealed form stays as it is, in case the key comes back.
+//
+// Neither secrets nor sealed values get into GORM's log, which shows the store's statements without their values. A
+// plugin that records values by itself, for tracing say, sees sealed ones.
+//
+// # Tables
+//
+// hostbond_installations has a row for each app key and client key, with columns named after the fields of
+// [core.Installation]. All of the tenant's secrets are in the column secrets, a JSON list of fingerprint, state, times and
+// sealed value. hostbond_claims has the tokens of lifecycle callbacks that were used, until some time after they have
+// expired, and hostbond_revocations the secrets that were revoked. Times are Unix seconds, NULL being no time.
+//
+// Text is kept and compared byte by byte: as TEXT in SQLite, with COLLATE "C" in PostgreSQL, and as VARBINARY or
+// MEDIUMBLOB in MySQL, where text types would mix up keys that differ in case, accents or trailing spaces. It must be
+// UTF-8 without NUL.
+//
+// Every write is one statement. A row is written on condition that its revision is still the one that was read. A deleted
+// installation leaves its keys and its revision behind, in a row whose column deleted is true; its secrets are gone.
+// To count installations, say WHERE NOT deleted.
+//
+// # SQLite
+//
+// SQLite has one writer at a time. With these settings readers do not wait for it, and writers queue instead of failing;
+// here for github.com/glebarez/sqlite, which needs no C compiler:
+//
+//	hostbond.db?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)&_txlock=immediate
+//
+// With synchronous(NORMAL) what was stored survives a crash of the process; to survive a loss of power too it takes
+// synchronous(FULL). The file must be on a local disk. A database in memory is not shared by the connections of a pool.
+//
+// # PostgreSQL and MySQL
+//
+// Any isolation level will do. Reads must go to the primary: they do with GORM's dbresolver, but a proxy that sends reads
+// to replicas by itself must not do so for these tables.
+package gormstore

@@ -1,0 +1,55 @@
+package integration
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/gormstore"
+)
+
+// benchmark measures f on every kind of database, with one installation that has two secrets.
+func benchmark(b *testing.B, f func(*testing.B, *gormstore.Store, *core.Installation) error) {
+	for _, d := range databases {
+		b.Run(d.name, func(b *testing.B) {
+			store := newStore(b, open(b, d.create(b)(), nil), newKeyring(b))
+			i := install(b, store, "acme", "the first secret of acme", "the second secret of acme")
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := f(b, store, i); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	benchmark(b, func(b *testing.B, store *gormstore.Store, i *core.Installation) error {
+		_, err := store.Get(b.Context(), i.Key)
+		return err
+	})
+}
+
+func BenchmarkPut(b *testing.B) {
+	benchmark(b, func(b *testing.B, store *gormstore.Store, i *core.Installation) (err error) {
+		i.Revision, err = store.Put(b.Context(), i)
+		return err
+	})
+}
+
+func BenchmarkClaim(b *testing.B) {
+	var claim core.Claim
+	benchmark(b, func(b *testing.B, store *gormstore.Store, i *core.Installation) error {
+		for n := range claim.ID {
+			if claim.ID[n]++; claim.ID[n] != 0 {
+				break
+			}
+		}
+		claim.AppKey = appKey
+		claim.At = time.Unix(1700000000+int64(claim.ID[1])<<8, 0)
+		claim.ExpiresAt = claim.At.Add(time.Minute)
+		_, err := store.Claim(b.Context(), claim)
+		return err
+	})
+}

@@ -1,0 +1,70 @@
+package integration
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hostbond/hostbond/gormstore"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// recorder is a logger that keeps every statement.
+type recorder struct {
+	logger.Interface
+	mu         sync.Mutex
+	statements []string
+}
+
+func newRecorder() *recorder { return &recorder{Interface: logger.Discard} }
+
+func (r *recorder) LogMode(logger.LogLevel) logger.Interface { return r }
+
+func (r *recorder) Trace(_ context.Context, _ time.Time, statement func() (string, int64), _ error) {
+	sql, _ := statement()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.statements = append(r.statements, sql)
+}
+
+var definition = regexp.MustCompile(`(?i)^\s*(CREATE|ALTER|DROP|RENAME|INSERT)`)
+
+func TestMigratingTwiceChangesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, connect connect) {
+		for _, migration := range []struct {
+			name string
+			made bool
+		}{{"first", true}, {"second", false}} {
+			recorder := newRecorder()
+			db := open(t, connect(), &gorm.Config{Logger: recorder})
+			if err := db.AutoMigrate(gormstore.Models()...); err != nil {
+				t.Fatal(err)
+			}
+			if made := slices.ContainsFunc(recorder.statements, definition.MatchString); made != migration.made {
+				t.Errorf("%s migration: got changes %t, want %t:\n%q", migration.name, made, migration.made, recorder.statements)
+			}
+		}
+	})
+}
+
+func TestReplicasMayMigrateAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, connect connect) {
+		var replicas sync.WaitGroup
+		for range 6 {
+			store, err := gormstore.New(open(t, connect(), nil), newKeyring(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			replicas.Go(func() {
+				if err := store.AutoMigrate(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		replicas.Wait()
+	})
+}
