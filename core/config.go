@@ -59,7 +59,8 @@ type Config struct {
 	// MaxTokenLife is the longest life of a request's token, from iat to exp. Default: 1 hour.
 	MaxTokenLife time.Duration
 
-	// Leeway is granted once to each time in a token, for clocks that differ. Default: 30 seconds; at most 5 minutes.
+	// Leeway is granted once to each time in a token, for clocks that differ. Negative: none. At most 5 minutes.
+	// Default: 30 seconds.
 	Leeway time.Duration
 
 	// Settle is how long a site must sign with one secret, and how long after the last offer of one, before the
@@ -144,6 +145,7 @@ func (p Paths) validate() error {
 func (c Config) withDefaults() Config {
 	setDefault(&c.MaxTokenLife, time.Hour)
 	setDefault(&c.Leeway, 30*time.Second)
+	c.Leeway = max(0, c.Leeway)
 	setDefault(&c.Settle, 15*time.Minute)
 	setDefault(&c.CacheTTL, 5*time.Second)
 	setDefault(&c.MaxStale, max(c.CacheTTL, time.Minute))
@@ -209,8 +211,8 @@ func (c Config) validate() error {
 	if c.MaxTokenLife < time.Second || c.MaxTokenLife > 24*time.Hour {
 		fault("MaxTokenLife", "%v is not between a second and a day", c.MaxTokenLife)
 	}
-	if c.Leeway < 0 || c.Leeway > 5*time.Minute {
-		fault("Leeway", "%v is not between 0 and 5 minutes", c.Leeway)
+	if c.Leeway > 5*time.Minute {
+		fault("Leeway", "%v is more than 5 minutes", c.Leeway)
 	}
 	if c.Settle < time.Second {
 		fault("Settle", "%v is less than a second", c.Settle)

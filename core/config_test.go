@@ -120,7 +120,8 @@ func TestOneSlashAtTheEndOfABaseURLDoesNotMatter(t *testing.T) {
 	c.BaseURL = "https://app.example/connect/"
 	c.BaseURLs = []string{"https://app.example/connect", "https://old.example/", "https://eu.example/eu/"}
 	a := newQuietApp(t, c)
-	if want := []string{"https://app.example/connect", "https://app.example/connect", "https://old.example", "https://eu.example/eu"}; !slices.Equal(a.audiences, want) {
+	same := "https://app.example/connect"
+	if want := []string{same, same, "https://old.example", "https://eu.example/eu"}; !slices.Equal(a.audiences, want) {
 		t.Errorf("audiences: got %q, want %q", a.audiences, want)
 	}
 	if want := []string{"/connect", "", "/eu"}; !slices.Equal(a.basePaths, want) {
@@ -182,7 +183,6 @@ var badConfigs = map[string][]func(*Config){
 		func(c *Config) { c.MaxTokenLife = 24*time.Hour + 1 },
 	},
 	"Leeway": {
-		func(c *Config) { c.Leeway = -1 },
 		func(c *Config) { c.Leeway = 5*time.Minute + 1 },
 	},
 	"Settle":        {func(c *Config) { c.Settle = -time.Hour }, func(c *Config) { c.Settle = time.Second - 1 }},
@@ -235,7 +235,7 @@ func TestEveryFieldThatIsWrongIsNamedInOneError(t *testing.T) {
 	c := Config{
 		AppKey: "a b", BaseURL: "http://app.example", BaseURLs: []string{"https://old.example", "nonsense"},
 		Paths: Paths{Descriptor: "d", Installed: "i", Uninstalled: "u", Enabled: "e", Disabled: "x"}, AllowedHosts: []string{"*"},
-		MaxTokenLife: -1, Leeway: -1, Settle: -1, MaxStale: -1, CacheSize: -1, MaintainEvery: -1, KeyHosts: []string{"nonsense"},
+		MaxTokenLife: -1, Leeway: time.Hour, Settle: -1, MaxStale: -1, CacheSize: -1, MaintainEvery: -1, KeyHosts: []string{"nonsense"},
 		Descriptor: Descriptor{JSON: []byte("nonsense")},
 	}
 	_, err := New(c)
@@ -256,7 +256,7 @@ func TestTheLimitsOfTheRangesArePermitted(t *testing.T) {
 		func(c *Config) { c.MaxTokenLife = time.Second },
 		func(c *Config) { c.MaxTokenLife = 24 * time.Hour },
 		func(c *Config) { c.Leeway = 5 * time.Minute },
-		func(c *Config) { c.Leeway = 1 },
+		func(c *Config) { c.Leeway = -1 },
 		func(c *Config) { c.Settle = time.Second },
 		func(c *Config) { c.CacheTTL, c.MaxStale = time.Second, time.Second },
 		func(c *Config) { c.CacheTTL, c.MaxStale = -1, -1 },
@@ -325,7 +325,9 @@ func TestABaseURLIsHTTPSOrOnALoopbackHost(t *testing.T) {
 
 func TestAnErrorOfNewHoldsNoPassword(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"https://user:hunter2@app.example", "https://user:hunter2@app example", "postgres://user:hunter2@db/app"} {
+	for _, url := range []string{
+		"https://user:hunter2@app.example", "https://user:hunter2@app example", "postgres://user:hunter2@db/app",
+	} {
 		c := leastConfig()
 		c.BaseURL = url
 		_, err := New(c)

@@ -72,7 +72,8 @@ func TestADescriptorOfJSONIsKeptAndFilledIn(t *testing.T) {
 			"numbers": [12345678901234567890, 9007199254740993, 1.10, 1e3]
 		}`
 	c := leastConfig()
-	c.Descriptor.JSON = []byte(`{` + others + `, "lifecycle": {"dare-migration": "/migrated"}, "apiMigrations": {"new-one": true, "old-one": false}}`)
+	c.Descriptor.JSON = []byte(`{` + others + `, "lifecycle": {"dare-migration": "/migrated"},
+		"apiMigrations": {"new-one": true, "old-one": false}}`)
 	lifecycle := strings.Replace(filledIn, `{"installed"`, `{"dare-migration": "/migrated", "installed"`, 1)
 	wantDocument(t, served(t, c), `{`+others+`,`+lifecycle+`,
 		"apiMigrations": {"signed-install": true, "context-qsh": true, "gdpr": true, "new-one": true, "old-one": false}}`)

@@ -31,8 +31,8 @@ func ConfigFromEnv() (Config, error) {
 		AllowedHosts:                 e.list("ALLOWED_HOSTS"),
 		SymmetricInstalls:            e.boolean("SYMMETRIC_INSTALLS"),
 		InsecureUnsignedFirstInstall: e.boolean("UNSIGNED_FIRST_INSTALL"),
-		Settle:                       e.duration("SETTLE"),
-		CacheTTL:                     e.duration("CACHE_TTL"),
+		Settle:                       e.duration("SETTLE", time.Second),
+		CacheTTL:                     e.duration("CACHE_TTL", 0),
 	}
 	if os.Getenv("CACHE_TTL") != "" && c.CacheTTL == 0 {
 		c.CacheTTL = -1 // the field's own zero stands for the default
@@ -68,14 +68,15 @@ func (e *environment) boolean(name string) bool {
 	return value
 }
 
-func (e *environment) duration(name string) time.Duration {
+func (e *environment) duration(name string, least time.Duration) time.Duration {
 	text := os.Getenv(name)
-	if text == "" || text == "0" {
+	if text == "" {
 		return 0
 	}
 	value, err := time.ParseDuration(text)
-	if err != nil || value < 0 {
+	if err != nil || value < least {
 		e.fault(name, "a duration such as 15m or 5s")
+		return 0
 	}
 	return value
 }

@@ -41,7 +41,8 @@ func TestConfigFromEnv(t *testing.T) {
 			Config{BaseURLs: []string{"https://a.example", "https://b.example"}}},
 		{"a list of nothing", map[string]string{"ALLOWED_HOSTS": " , "}, Config{}},
 		{"0 is no", map[string]string{"SYMMETRIC_INSTALLS": "0", "UNSIGNED_FIRST_INSTALL": "0"}, Config{}},
-		{"true and false", map[string]string{"SYMMETRIC_INSTALLS": "true", "UNSIGNED_FIRST_INSTALL": "false"}, Config{SymmetricInstalls: true}},
+		{"true and false", map[string]string{"SYMMETRIC_INSTALLS": "true", "UNSIGNED_FIRST_INSTALL": "false"},
+			Config{SymmetricInstalls: true}},
 		{"no cache", map[string]string{"CACHE_TTL": "0"}, Config{CacheTTL: -1}},
 		{"no cache, with a unit", map[string]string{"CACHE_TTL": "0s"}, Config{CacheTTL: -1}},
 	} {
@@ -59,7 +60,7 @@ func TestAVariableThatCannotBeReadIsNamedAndNotQuoted(t *testing.T) {
 	for name, values := range map[string][]string{
 		"SYMMETRIC_INSTALLS":     {"yes", "2", " 1"},
 		"UNSIGNED_FIRST_INSTALL": {"on", "-"},
-		"SETTLE":                 {"15", "quarter", "-1m", "1m "},
+		"SETTLE":                 {"15", "quarter", "-1m", "1m ", "0"},
 		"CACHE_TTL":              {"5", "-5s", "never"},
 	} {
 		for _, value := range values {

@@ -78,6 +78,15 @@ type Site struct {
 	InstallationID                  string // of Forge, for apps on both platforms
 }
 
+// fields returns every field.
+func (s *Site) fields() []*string {
+	return []*string{
+		&s.BaseURL, &s.DisplayURL, &s.DisplayURLServicedeskHelpCenter, &s.ProductType, &s.Description,
+		&s.ServerVersion, &s.PluginsVersion, &s.ServiceEntitlementNumber, &s.EntitlementID, &s.EntitlementNumber,
+		&s.OAuthClientID, &s.CloudID, &s.InstallationID,
+	}
+}
+
 // StoredSecret is a shared secret with its history.
 type StoredSecret struct {
 	Fingerprint Fingerprint

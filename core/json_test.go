@@ -126,7 +126,8 @@ func TestAnObjectLeavesNothingForTheNext(t *testing.T) {
 func FuzzObject(f *testing.F) {
 	for _, data := range []string{
 		`{}`, plainHeader, plainClaims, `{"a":{"b":[{"c":1},{"c":2}]}}`, `{"a":1,"\u0061":2}`, `{"a":{"x":1,"x":2}}`,
-		`{"a":"\ud800"}`, `{"a":1}{}`, "\ufeff{}", `{"":{"":[0,-0,1e9,1E+9]}} `, strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33),
+		`{"a":"\ud800"}`, `{"a":1}{}`, "\ufeff{}", `{"":{"":[0,-0,1e9,1E+9]}} `,
+		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33),
 	} {
 		f.Add([]byte(data))
 	}

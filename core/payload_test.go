@@ -252,6 +252,7 @@ func TestMembersOfABody(t *testing.T) {
 func TestABodyIsOneStrictJSONObject(t *testing.T) {
 	t.Parallel()
 	good := plainBody(nil).String()
+	deep := strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000)
 	for _, test := range []struct {
 		rule, body string
 		reason     ReasonCode
@@ -270,7 +271,7 @@ func TestABodyIsOneStrictJSONObject(t *testing.T) {
 		{"a form", "key=com.example.app&clientKey=client-1", ReasonBody},
 		{"cut off", good[:len(good)-1], ReasonBody},
 		{"a comma at the end", good[:len(good)-1] + ",}", ReasonBody},
-		{"nested deeper than the parser goes", strings.Replace(good, "{", `{"new":`+strings.Repeat("[", 30_000)+strings.Repeat("]", 30_000)+",", 1), ReasonBody},
+		{"nested deeper than the parser goes", strings.Replace(good, "{", `{"new":`+deep+",", 1), ReasonBody},
 		{"null has no tenant", "null", ReasonClientKey},
 		{"an empty object has no tenant", "{}", ReasonClientKey},
 	} {
@@ -295,7 +296,9 @@ func TestNoMemberOfABodyComesTwice(t *testing.T) {
 // Names count to the letter: what differs in case is another member, which means nothing.
 func TestNamesInABodyAreExact(t *testing.T) {
 	t.Parallel()
-	body := plainBody(members{"CLIENTKEY": `"client-2"`, "sharedsecret": `"1"`, "BaseUrl": `"https://evil.example"`, "eventtype": `"x"`})
+	body := plainBody(members{
+		"CLIENTKEY": `"client-2"`, "sharedsecret": `"1"`, "BaseUrl": `"https://evil.example"`, "eventtype": `"x"`,
+	})
 	cb, refusal := read(EventInstalled, true, body.String())
 	if refusal != nil || cb.secret.Reveal() != "0123456789abcdef" || cb.site.BaseURL != "https://example.atlassian.net" {
 		t.Errorf("got %+v, %v; want the exact members alone", cb.site, refusal)
@@ -317,7 +320,9 @@ func TestAnUnsignedBodyNamesATenantItself(t *testing.T) {
 func TestOnlyInstalledBringsASiteAndASecret(t *testing.T) {
 	t.Parallel()
 	for _, event := range []Event{EventUninstalled, EventEnabled, EventDisabled} {
-		for _, change := range []members{{}, {"baseUrl": "", "sharedSecret": ""}, {"baseUrl": `"nonsense"`, "sharedSecret": `"short"`}} {
+		for _, change := range []members{
+			{}, {"baseUrl": "", "sharedSecret": ""}, {"baseUrl": `"nonsense"`, "sharedSecret": `"short"`},
+		} {
 			body := plainBody(change)
 			body["eventType"] = `"` + string(event) + `"`
 			cb, refusal := read(event, true, body.String())

@@ -36,7 +36,7 @@ func TestARequestHasExactlyOneToken(t *testing.T) {
 		{rule: "a tab ends no scheme", authorization: []string{"JWT\ta.b.c"}, reason: ReasonTokenMissing},
 
 		{rule: "header and parameter", authorization: []string{"JWT a.b.c"}, target: "/p?jwt=d.e.f", reason: ReasonTokenAmbiguous},
-		{rule: "the same in header and parameter", authorization: []string{"JWT a.b.c"}, target: "/p?jwt=a.b.c", reason: ReasonTokenAmbiguous},
+		{rule: "the same in both", authorization: []string{"JWT a.b.c"}, target: "/p?jwt=a.b.c", reason: ReasonTokenAmbiguous},
 		{rule: "header and empty parameter", authorization: []string{"JWT a.b.c"}, target: "/p?jwt=", reason: ReasonTokenAmbiguous},
 		{rule: "two headers", authorization: []string{"JWT a.b.c", "jwt d.e.f"}, reason: ReasonTokenAmbiguous},
 		{rule: "two parameters", target: "/p?jwt=a.b.c&jwt=d.e.f", reason: ReasonTokenAmbiguous},
@@ -73,7 +73,9 @@ func TestARequestHasExactlyOneToken(t *testing.T) {
 // FuzzTokenParameter: a parameter is looked into for a token exactly when the query hash leaves it out. Otherwise a
 // token could hide in what is signed, or what is not signed could pass for signed.
 func FuzzTokenParameter(f *testing.F) {
-	for _, name := range []string{"jwt", "j%77t", "%6a%77%74", "JWT", "jwt%", "jwt%7", "jwt%zz", "%2", "j+wt", "jwt\x00", "", "é"} {
+	for _, name := range []string{
+		"jwt", "j%77t", "%6a%77%74", "JWT", "jwt%", "jwt%7", "jwt%zz", "%2", "j+wt", "jwt\x00", "", "é",
+	} {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {

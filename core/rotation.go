@@ -360,23 +360,10 @@ func leftBehind(s StoredSecret, n, kept int, now time.Time) bool {
 // update takes over what the callback says of the site. What it leaves out is kept: a rename of a site on Forge, for
 // one, comes without the installation id.
 func (s *Site) update(from Site) {
-	for _, field := range []struct{ to, from *string }{
-		{&s.BaseURL, &from.BaseURL},
-		{&s.DisplayURL, &from.DisplayURL},
-		{&s.DisplayURLServicedeskHelpCenter, &from.DisplayURLServicedeskHelpCenter},
-		{&s.ProductType, &from.ProductType},
-		{&s.Description, &from.Description},
-		{&s.ServerVersion, &from.ServerVersion},
-		{&s.PluginsVersion, &from.PluginsVersion},
-		{&s.ServiceEntitlementNumber, &from.ServiceEntitlementNumber},
-		{&s.EntitlementID, &from.EntitlementID},
-		{&s.EntitlementNumber, &from.EntitlementNumber},
-		{&s.OAuthClientID, &from.OAuthClientID},
-		{&s.CloudID, &from.CloudID},
-		{&s.InstallationID, &from.InstallationID},
-	} {
-		if *field.from != "" {
-			*field.to = *field.from
+	stated := from.fields()
+	for n, field := range s.fields() {
+		if *stated[n] != "" {
+			*field = *stated[n]
 		}
 	}
 }

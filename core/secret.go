@@ -20,6 +20,8 @@ const redacted = "[redacted]"
 // Secret is a shared secret that does not print: in fmt, JSON, text and slog it shows as "[redacted]". The zero value
 // holds nothing and verifies nothing.
 type Secret struct {
+	_ [0]func() // == would compare pointers and not compile; see Equal
+
 	// A pointer, since fmt prints the fields of an unexported struct field without asking its methods. It would print
 	// a string in clear, but of a pointer only the address.
 	value *string

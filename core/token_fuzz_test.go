@@ -13,7 +13,9 @@ import (
 // FuzzParseToken: no text panics, and of a token that is accepted there is one text only.
 func FuzzParseToken(f *testing.F) {
 	good := compactJWT(plainHeader, plainClaims, "signature")
-	for _, raw := range []string{"", ".", "..", "...", good, good + "\n", good + "=", "\r\n" + good, strings.ReplaceAll(good, ".", "%2E")} {
+	for _, raw := range []string{
+		"", ".", "..", "...", good, good + "\n", good + "=", "\r\n" + good, strings.ReplaceAll(good, ".", "%2E"),
+	} {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {

@@ -232,7 +232,8 @@ func TestHeaderMembers(t *testing.T) {
 func TestHeaderMembersThatDifferInCaseOnlyAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"Alg", "KID", "\u212aid" /* the Kelvin sign folds to k */, "Typ", "Crit", "B64", "Zip", "JKU", "jwK", "X5U", "X5c", "x5\u0043",
+		"Alg", "KID", "Typ", "Crit", "B64", "Zip", "JKU", "jwK", "X5U", "X5c",
+		"\u212aid", "jw\u212a", // the Kelvin sign folds to k
 	} {
 		head := fmt.Sprintf(`{"alg":"HS256",%q:"x"}`, name)
 		if _, refusal := parseToken(compactJWT(head, plainClaims, "signature")); reasonOf(refusal) != ReasonTokenMalformed {

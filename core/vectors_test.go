@@ -98,7 +98,9 @@ var hostileReasons = map[core.ReasonCode][]string{
 		"kid-a", "kid-b", "kid-d", "kid-e", "kid-g", "kid-h", "kid-j", "kid-k", "kid-m", "kid-n", "kid-p", "kid-q", "kid-missing",
 	},
 	core.ReasonHeader: {"jwk-embedded", "x5u", "crit-b64-false", "crit-empty"},
-	core.ReasonClaims: {"iss-empty", "iss-space", "iss-256plus", "iss-missing", "exp-missing", "iat-missing", "iat-after-exp", "nbf-future"},
+	core.ReasonClaims: {
+		"iss-empty", "iss-space", "iss-256plus", "iss-missing", "exp-missing", "iat-missing", "iat-after-exp", "nbf-future",
+	},
 	core.ReasonTokenMalformed: {
 		"alg-none--empty-sig", "alg-none--keep-sig", "alg-null", "alg-array", "alg-dup-none-then-hs256", "kid-number",
 		"header-array", "header-trailing-json", "dup-iss", "dup-iss-escaped", "case-only-Iss", "case-EXP-extends", "dup-qsh",
