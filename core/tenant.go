@@ -13,6 +13,7 @@ type tenant struct {
 	usable  []verifier    // the one offered last first
 	retired []verifier    // secrets that this process has seen in use; they only explain a refusal
 
+	rereadAt     atomic.Int64 // when a later read began, in Unix nanoseconds; 0 if none has
 	likeliest    atomic.Int32 // index in usable of the secret that verified last
 	noted        atomic.Bool  // evidence is on its way to the row
 	seenNoted    atomic.Bool  // that the tenant is alive is on its way to the row
@@ -63,6 +64,9 @@ func (t *tenant) prepared(f Fingerprint) *hs256 {
 
 // nobody is verified against in place of a tenant that has no secrets, so that a stranger's guess costs the same.
 var nobody = newHS256(Secret{})
+
+// lastRead returns when the row was last asked for, answered or not.
+func (t *tenant) lastRead() time.Time { return later(t.readAt, time.Unix(0, t.rereadAt.Load())) }
 
 // revision orders the readings of one row.
 func (t *tenant) revision() int64 {

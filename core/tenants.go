@@ -103,7 +103,8 @@ func (c *tenants) reread(ctx context.Context, clientKey string) (*tenant, *refus
 	}
 	fresh, err := c.join(ctx, c.rereads.DoChan(clientKey, func() (any, error) {
 		if t := c.cached(clientKey); t != nil {
-			time.Sleep(readPause - c.age(t))
+			time.Sleep(readPause - c.now().Sub(t.lastRead()))
+			t.rereadAt.Store(c.now().UnixNano())
 		}
 		if !c.mayProbe() {
 			return nil, errDown
