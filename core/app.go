@@ -82,7 +82,9 @@ func (a *App) Routes() []Route {
 		{http.MethodPost, paths.Disabled, EventDisabled},
 	}
 	if a.descriptor != nil {
-		routes = append(routes, Route{Method: http.MethodGet, Path: paths.Descriptor})
+		routes = append(routes,
+			Route{Method: http.MethodGet, Path: paths.Descriptor},
+			Route{Method: http.MethodHead, Path: paths.Descriptor})
 	}
 	return routes
 }

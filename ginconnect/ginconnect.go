@@ -26,12 +26,11 @@ import (
 // Mount registers the app's descriptor and its lifecycle callbacks, on an engine or on a group.
 func Mount(router gin.IRoutes, app *core.App) {
 	for _, route := range app.Routes() {
+		handler := descriptor(app)
 		if route.Event != "" {
-			router.Handle(route.Method, route.Path, lifecycle(app, route.Event))
-			continue
+			handler = lifecycle(app, route.Event)
 		}
-		router.GET(route.Path, descriptor(app))
-		router.HEAD(route.Path, descriptor(app)) // net/http's own router does so by itself
+		router.Handle(route.Method, route.Path, handler)
 	}
 }
 
