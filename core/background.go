@@ -9,24 +9,26 @@ import (
 
 // background counts what must end before the app does.
 type background struct {
-	mu     sync.Mutex
-	closed chan struct{}
-	group  sync.WaitGroup
+	ctx   context.Context // ends with close
+	end   context.CancelFunc
+	mu    sync.Mutex // between a look at ctx and group.Add
+	group sync.WaitGroup
 }
 
-func newBackground() *background { return &background{closed: make(chan struct{})} }
+func newBackground() *background {
+	ctx, end := context.WithCancel(context.Background())
+	return &background{ctx: ctx, end: end}
+}
 
 // enter counts the caller in, unless the app is closed. Who entered calls leave.
 func (b *background) enter() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	select {
-	case <-b.closed:
+	if b.ctx.Err() != nil {
 		return false
-	default:
-		b.group.Add(1)
-		return true
 	}
+	b.group.Add(1)
+	return true
 }
 
 func (b *background) leave() { b.group.Done() }
@@ -35,15 +37,15 @@ func (b *background) leave() { b.group.Done() }
 func (b *background) start(f func()) { b.group.Go(f) }
 
 // every runs f at each tick until close.
-func (b *background) every(d time.Duration, f func()) {
+func (b *background) every(d time.Duration, f func(context.Context)) {
 	ticker := time.NewTicker(d)
 	b.start(func() {
 		defer ticker.Stop()
 		for {
 			select {
 			case <-ticker.C:
-				f()
-			case <-b.closed:
+				f(b.ctx)
+			case <-b.ctx.Done():
 				return
 			}
 		}
@@ -53,11 +55,7 @@ func (b *background) every(d time.Duration, f func()) {
 // close lets nobody in any more and waits for the others.
 func (b *background) close(ctx context.Context) error {
 	b.mu.Lock()
-	select {
-	case <-b.closed:
-	default:
-		close(b.closed)
-	}
+	b.end()
 	b.mu.Unlock()
 	done := make(chan struct{})
 	go func() {

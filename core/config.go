@@ -53,7 +53,8 @@ type Config struct {
 	SymmetricInstalls bool
 
 	// InsecureUnsignedFirstInstall accepts the first installed callback of an unknown tenant from ANYBODY, as the
-	// protocol before signed installs had it. Do not set it in an app that the internet can reach.
+	// protocol before signed installs had it. Do not set it in an app that the internet can reach. A secret that was
+	// taken so is usable until the site has settled on another one, even if Atlassian signs for that one.
 	InsecureUnsignedFirstInstall bool
 
 	// MaxTokenLife is the longest life of a request's token, from iat to exp. Default: 1 hour.
@@ -82,8 +83,8 @@ type Config struct {
 	MaintainEvery time.Duration
 
 	// OnChange is called after a lifecycle callback is committed: on a goroutine of its own, with a context that is
-	// not cancelled, at most once for each change. A panic in it is logged. An app that must not miss a change
-	// compares Installation.SecretVersion.
+	// not cancelled, at most once for each change. A panic in it is logged. Close waits for it, so it must not call
+	// Close. An app that must not miss a change compares Installation.SecretVersion.
 	OnChange func(context.Context, Change)
 
 	// Logger gets what happens to each tenant; never a secret nor a token. Default: slog.Default().
@@ -204,7 +205,8 @@ func (c Config) validate() error {
 		errs = append(errs, err)
 	}
 	for n, host := range c.AllowedHosts {
-		if host == "" || strings.ContainsAny(host, "/:@*? ") {
+		// A single label, such as com, would allow all that lies under it.
+		if !hostName.MatchString(host) || !strings.Contains(host, ".") && host != "localhost" {
 			fault(fmt.Sprintf("AllowedHosts[%d]", n), "%q is no domain", host)
 		}
 	}
@@ -217,14 +219,17 @@ func (c Config) validate() error {
 	if c.Settle < time.Second {
 		fault("Settle", "%v is less than a second", c.Settle)
 	}
-	if c.MaxStale < c.CacheTTL {
-		fault("MaxStale", "%v is less than CacheTTL", c.MaxStale)
+	if c.CacheTTL > time.Hour {
+		fault("CacheTTL", "%v is more than an hour, and so late would be a revocation", c.CacheTTL)
 	}
-	if c.MaintainEvery < 0 {
-		fault("MaintainEvery", "%v is negative", c.MaintainEvery)
+	if c.MaxStale < c.CacheTTL || c.MaxStale > 24*time.Hour {
+		fault("MaxStale", "%v is not between CacheTTL and a day", c.MaxStale)
 	}
-	if c.CacheSize < 1 {
-		fault("CacheSize", "%d is less than 1", c.CacheSize)
+	if c.MaintainEvery != 0 && c.MaintainEvery < time.Minute {
+		fault("MaintainEvery", "%v is less than a minute", c.MaintainEvery)
+	}
+	if c.CacheSize < 1 || c.CacheSize > 1<<24 {
+		fault("CacheSize", "%d is not between 1 and 16,777,216", c.CacheSize)
 	}
 	return errors.Join(errs...)
 }

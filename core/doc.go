@@ -37,8 +37,15 @@
 //
 // # Limits
 //
-// A thief who holds a secret that the site was offered but did not keep can, while the site is silent, pose as the
-// site until the next callback. Two callbacks that both fail, each with a page load inside it and nothing between
-// them, look like a site that has settled. A database restored from a backup is behind its sites until their next
-// callback.
+// What the rules cannot tell apart, they decide in favour of the site that is alive. What remains:
+//
+//   - Two callbacks that both fail, each with a page load inside it and Settle between them, and no other page load, look
+//     like a site that has settled. The next signed install mends that; a symmetric installation stays locked out.
+//   - A thief who holds a secret that the site was offered and did not keep can settle on it while the site makes no
+//     request: for twice Settle, or for a week if the two were seen side by side, which is reported as contested.
+//   - A site that makes no request for a day can lose its secret to eight updates that all fail after our commit.
+//   - A callback that was answered 503 before its token could be claimed can be sent again with another body by whoever
+//     has read that token, for as long as it lives.
+//   - A symmetric first install that crashes before our commit leaves the site with a secret that we never had.
+//   - A database that was restored from a backup is behind its sites until their next callback.
 package core

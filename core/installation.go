@@ -28,8 +28,8 @@ type Installation struct {
 	Proven        Fingerprint // secret of the newest run; outlives the run when an offer clears it
 	Contested     bool        // the run changed hands though no secret was offered in between
 
-	// Watermark is the time of the newest applied installed or uninstalled callback, Applied the claims applied at
-	// that very second. An older callback is refused.
+	// Watermark is the iat of the newest applied installed or uninstalled callback, Applied the claims applied at that
+	// very second. An older callback is refused.
 	Watermark time.Time
 	Applied   [][32]byte
 
@@ -94,7 +94,8 @@ type StoredSecret struct {
 	OfferedAt   time.Time // by the callback that brought it last
 	RetiredAt   time.Time // zero while usable
 
-	// Value is erased once the secret is no longer usable.
+	// Value is erased once the secret is no longer usable. A process that has verified with it remembers it for a while,
+	// so that it can tell a site on its old secret from a stranger; it verifies nothing any more.
 	Value Secret
 
 	// Sealed is set instead of Value when the store could not open the secret, for want of its key, say. It is opaque
@@ -111,7 +112,7 @@ type SecretState string
 // The states of a secret.
 const (
 	Usable  SecretState = "usable"  // verifies requests
-	Retired SecretState = "retired" // verifies nothing; a newer callback may offer it again
+	Retired SecretState = "retired" // verifies nothing; a callback that is not older may offer it again
 	Revoked SecretState = "revoked" // verifies nothing, for good
 )
 

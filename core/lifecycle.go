@@ -93,11 +93,12 @@ func (a *App) lifecycle(ctx context.Context, event Event, r Request) (*Change, *
 	}
 	defer a.background.leave()
 
-	body, refusal := r.readBody()
-	if refusal != nil {
-		return nil, refusal
-	}
 	cb, token, refusal := a.verifyCallback(ctx, event, r)
+	if refusal != nil {
+		return nil, refusal.from(token)
+	}
+	// Only now, since a stranger could send it for as long as he likes.
+	body, refusal := r.readBody()
 	if refusal != nil {
 		return nil, refusal.from(token)
 	}
@@ -108,7 +109,7 @@ func (a *App) lifecycle(ctx context.Context, event Event, r Request) (*Change, *
 
 	// Before the body is looked at: the signature does not cover it, so the first body under a token is the only one.
 	if cb.signing != Unsigned && event.installs() {
-		if refusal := a.claim(ctx, &cb, token, body); refusal != nil {
+		if refusal := a.claim(ctx, cb, token, body); refusal != nil {
 			return nil, refusal.from(token)
 		}
 	}
@@ -160,7 +161,8 @@ func (a *App) verifyCallback(ctx context.Context, event Event, r Request) (callb
 	if refusal := a.checkQueryHash(token, r); refusal != nil {
 		return cb, token, refusal
 	}
-	cb.issuedAt = earlier(time.Unix(token.claims.issuedAt, 0).UTC(), wholeSeconds(arrived))
+	// The site's own clock orders its callbacks. Ours must not come in: replicas disagree, and a replay would be newer.
+	cb.issuedAt = time.Unix(token.claims.issuedAt, 0).UTC()
 	cb.claim = sha256.Sum256([]byte(token.signingInput))
 	return cb, token, nil
 }
@@ -218,8 +220,8 @@ func (a *App) checkAudience(event Event, t *token) *refusal {
 	return refuse(ReasonAudience, "no audience is a configured base URL")
 }
 
-// claim reserves the token for this body. Of the time it was first seen, the earliest counts on every replica.
-func (a *App) claim(ctx context.Context, cb *callback, t *token, body []byte) *refusal {
+// claim reserves the token for this body.
+func (a *App) claim(ctx context.Context, cb callback, t *token, body []byte) *refusal {
 	claim := Claim{
 		AppKey:    a.config.AppKey,
 		ID:        cb.claim,
@@ -234,7 +236,6 @@ func (a *App) claim(ctx context.Context, cb *callback, t *token, body []byte) *r
 	if first.Body != claim.Body {
 		return refuse(ReasonBodyChanged, "the token came before, with another body")
 	}
-	cb.issuedAt = earlier(cb.issuedAt, first.At)
 	return nil
 }
 
@@ -301,15 +302,16 @@ func (a *App) announce(ctx context.Context, change *Change) {
 		slog.String("secret", change.After.Newest().Short()),
 		slog.Bool("secret_changed", change.SecretChanged()),
 		slog.Int("retired", len(change.Retired)))
-	if change.Outcome == OutcomeInstalled || change.Outcome == OutcomeReinstalled || change.Renamed() {
-		a.supersede(ctx, change.After)
-	}
-	if a.config.OnChange != nil {
-		a.background.start(func() {
-			defer a.recovered(ctx, "OnChange")
-			a.config.OnChange(context.WithoutCancel(ctx), *change)
-		})
-	}
+	ctx = context.WithoutCancel(ctx)
+	a.background.start(func() {
+		defer a.recovered(ctx, "OnChange")
+		if change.Outcome == OutcomeInstalled || change.Outcome == OutcomeReinstalled || change.Renamed() {
+			a.supersede(ctx, change.After)
+		}
+		if a.config.OnChange != nil {
+			a.config.OnChange(ctx, *change)
+		}
+	})
 }
 
 // supersede marks other installations at the same base URL: a site import makes a new client key and tells nobody of
@@ -319,18 +321,21 @@ func (a *App) supersede(ctx context.Context, by *Installation) {
 		return a.config.Store.Find(ctx, by.Key.AppKey, ByBaseURL, by.Site.BaseURL)
 	})
 	for _, key := range keys {
-		if key == by.Key {
-			continue
+		if key != by.Key {
+			err = errors.Join(err, a.markSuperseded(ctx, key, by.Key.ClientKey))
 		}
-		var row *Installation
-		row, err = within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
-		if err != nil || row.State != Installed || row.SupersededBy != "" {
-			continue
-		}
-		row.SupersededBy = by.Key.ClientKey
-		_, err = within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
 	}
 	if err != nil {
 		a.log.WarnContext(ctx, "installations at the same base URL could not all be marked as superseded", "error", err)
 	}
+}
+
+func (a *App) markSuperseded(ctx context.Context, key Key, by string) error {
+	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
+	if err != nil || row.State != Installed || row.SupersededBy != "" {
+		return err
+	}
+	row.SupersededBy = by
+	_, err = within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
+	return err
 }

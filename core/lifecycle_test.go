@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -185,23 +186,41 @@ func TestAnOlderCallbackIsRefusedThoughItsTokenIsGood(t *testing.T) {
 	b.wantRefused(t, old, 409, core.ReasonStale)
 }
 
-func TestAReplayWithinTheLeewayDoesNotCountAsNewer(t *testing.T) {
+// The site's clock is ahead of ours, within the leeway. Its own order counts, on every replica and at every replay.
+func TestCallbacksAreOrderedByTheSitesOwnClock(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.install(t)
-	// The site's clock is ahead, so iat lies in our future. The time that counts is when the token was first seen.
-	ahead := b.site.Callback(fakehost.Installed)
-	ahead.Token.Claims["iat"] = b.clock.Now().Add(20 * time.Second).Unix()
-	ahead.Token.Claims["exp"] = b.clock.Now().Add(10 * time.Minute).Unix()
-	if status := b.post(t, ahead); status != http.StatusNoContent {
+	ahead := func(event fakehost.Event) *fakehost.Callback {
+		c := b.site.Callback(event)
+		for _, claim := range []string{"iat", "exp"} {
+			c.Token.Claims[claim] = c.Token.Claims[claim].(int64) + 20
+		}
+		return c
+	}
+	rotation := ahead(fakehost.Installed)
+	if status := b.post(t, rotation); status != http.StatusNoContent {
 		t.Fatalf("got %d %q, want 204", status, b.log.reason())
 	}
 	b.clock.advance(5 * time.Second)
-	if _, err := b.site.Uninstall(t.Context()); err != nil {
-		t.Fatal(err)
+	b.wantUnchanged(t, rotation)
+	if status := b.post(t, ahead(fakehost.Uninstalled)); status != http.StatusNoContent {
+		t.Fatalf("got %d %q, want 204", status, b.log.reason())
 	}
-	b.clock.advance(5 * time.Second)
-	b.wantRefused(t, ahead, 409, core.ReasonStale)
+	b.clock.advance(20 * time.Second)
+	b.wantRefused(t, rotation, 409, core.ReasonStale)
+}
+
+// wantUnchanged posts a callback that was applied already.
+func (b *bundle) wantUnchanged(t *testing.T, c *fakehost.Callback) {
+	t.Helper()
+	before := b.row(t)
+	if status := b.post(t, c); status != http.StatusNoContent {
+		t.Errorf("got %d %q, want 204", status, b.log.reason())
+	}
+	if after := b.row(t); !reflect.DeepEqual(before, after) {
+		t.Errorf("the replay changed the row:\nbefore %+v\nafter  %+v", before, after)
+	}
 }
 
 func TestEnabledAndDisabledAreSignedByTheSite(t *testing.T) {

@@ -56,8 +56,7 @@ func (a *App) Maintain(ctx context.Context) (Maintenance, error) {
 }
 
 // maintain is Maintain on a ticker.
-func (a *App) maintain() {
-	ctx := context.Background()
+func (a *App) maintain(ctx context.Context) {
 	defer a.recovered(ctx, "Store")
 	m, err := a.Maintain(ctx)
 	if err != nil {

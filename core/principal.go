@@ -34,7 +34,13 @@ type Principal struct {
 }
 
 // Installation returns a copy of the tenant's installation, without its secrets. It may be as old as Config.CacheTTL.
-func (p *Principal) Installation() *Installation { return p.tenant.row.public() }
+// Of a Principal that no App has made, in a test say, it has only the key.
+func (p *Principal) Installation() *Installation {
+	if p.tenant == nil {
+		return &Installation{Key: Key{p.AppKey, p.ClientKey}}
+	}
+	return p.tenant.row.public()
+}
 
 type principalKey struct{}
 

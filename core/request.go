@@ -74,17 +74,23 @@ func isJWTParameter(name string) bool {
 }
 
 // HideToken returns a request target with the value of each jwt parameter replaced, for access logs. The token in a
-// page's URL is good for some minutes, and an access log is read by many.
+// page's URL is good for some minutes, and an access log is read by many. The target may be decoded, as in some
+// frameworks' logs: parameters are looked for behind every "?" and "&".
 func HideToken(target string) string {
-	path, query, found := strings.Cut(target, "?")
-	if !found {
-		return target
-	}
-	pairs := strings.Split(query, "&")
-	for n, pair := range pairs {
-		if name, _, _ := strings.Cut(pair, "="); isJWTParameter(name) {
-			pairs[n] = name + "=" + redacted
+	var hidden strings.Builder
+	for {
+		part, end := target, strings.IndexAny(target, "?&")
+		if end >= 0 {
+			part = target[:end]
 		}
+		if name, _, found := strings.Cut(part, "="); found && hidden.Len() > 0 && isJWTParameter(name) {
+			part = name + "=" + redacted
+		}
+		hidden.WriteString(part)
+		if end < 0 {
+			return hidden.String()
+		}
+		hidden.WriteByte(target[end])
+		target = target[end+1:]
 	}
-	return path + "?" + strings.Join(pairs, "&")
 }

@@ -105,6 +105,7 @@ func TestHideTokenHidesTheTokenAndNothingElse(t *testing.T) {
 		"/p?j%77t=a.b.c":                 "/p?j%77t=[redacted]",
 		"/p?jwt=a.b=c":                   "/p?jwt=[redacted]",
 		"/p?jwt=a.b.c#top":               "/p?jwt=[redacted]",
+		"/is it??jwt=a.b.c":              "/is it??jwt=[redacted]",
 		"/p?xjwt=1&jwtx=2":               "/p?xjwt=1&jwtx=2",
 		"https://app.example/?jwt=a.b.c": "https://app.example/?jwt=[redacted]",
 	} {

@@ -87,6 +87,22 @@ func TestASiteThatStayedOnItsOldSecretIsNeverLockedOut(t *testing.T) {
 	b.wantPage(t, http.StatusOK, "")
 }
 
+func TestASiteInTheMidstOfAStormOfRotationsIsNotLockedOut(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.install(t)
+	for range 20 {
+		b.wantPage(t, http.StatusOK, "")
+		b.recorded(t)
+		b.site.LoseNextAnswer()
+		if _, err := b.site.Rotate(t.Context()); !errors.Is(err, fakehost.ErrNoAnswer) {
+			t.Fatal(err)
+		}
+		b.clock.advance(time.Minute)
+	}
+	b.use(t)
+}
+
 func TestTheSameSecretOfferedAgainAndAgainLocksNobodyOut(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -18,6 +18,11 @@ const (
 	maxRetired = 16
 	// maxApplied bounds the claims remembered of one second.
 	maxApplied = 16
+	// contestedSettle is how long a run must be when secrets are in use side by side: a thief needs no more than a
+	// quiet quarter of an hour for a run of Settle, and hardly finds a quiet week.
+	contestedSettle = 7 * 24 * time.Hour
+	// aliveFor is how long after its last request a site counts as alive.
+	aliveFor = 24 * time.Hour
 	// abandonAfter is how long a younger secret that the site did not adopt stays usable while it signs with another.
 	abandonAfter = 30 * 24 * time.Hour
 )
@@ -27,7 +32,7 @@ type callback struct {
 	event    Event
 	signing  Signing
 	signer   Fingerprint // of the secret that signed; HS256 only
-	issuedAt time.Time   // iat, but never later than the token was first seen; when unsigned, now
+	issuedAt time.Time   // iat, at most the leeway in our future; when unsigned, now
 	claim    [32]byte    // SHA-256 of the token's signing input; zero when there is none
 	key      Key
 	site     Site
@@ -94,6 +99,9 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 	}
 	next.Signing = stricter(row.Signing, cb.signing)
 	if !cb.secret.IsZero() {
+		if cb.signing == SignedHS256 && next.usable() >= maxUsable {
+			retired = append(retired, next.keepSigner(cb, now, settle)...)
+		}
 		evicted, refusal := next.offer(cb.secret, cb.issuedAt, now)
 		if refusal != nil {
 			return transition{}, refusal
@@ -170,7 +178,13 @@ func (i *Installation) order(cb callback) (done bool, _ *refusal) {
 	if cb.issuedAt.Before(i.Watermark) {
 		return false, refuse(ReasonStale, "a newer callback was applied")
 	}
-	return cb.signing != Unsigned && cb.issuedAt.Equal(i.Watermark) && slices.Contains(i.Applied, cb.claim), nil
+	if cb.signing == Unsigned || !cb.issuedAt.Equal(i.Watermark) {
+		return false, nil
+	}
+	if done = slices.Contains(i.Applied, cb.claim); !done && len(i.Applied) >= maxApplied {
+		return false, refuse(ReasonBusy, "too many callbacks within one second")
+	}
+	return done, nil
 }
 
 // apply moves the watermark to the callback and remembers its claim for as long as the watermark stays there.
@@ -180,7 +194,6 @@ func (i *Installation) apply(cb callback, now time.Time) {
 	}
 	if cb.signing != Unsigned {
 		i.Applied = append(i.Applied, cb.claim)
-		i.Applied = i.Applied[max(0, len(i.Applied)-maxApplied):]
 	}
 	i.UpdatedAt = now
 }
@@ -206,9 +219,10 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 	case known >= 0 && i.Secrets[known].State == Usable:
 		// Makes no row fuller.
 	case i.usable() < maxUsable:
-	case i.Signing != SignedRS256:
-		// Nothing but a shared secret lets a symmetric site back in, so none is given up. It goes back to its old one.
-		return nil, refuse(ReasonSecretsFull, "eight secrets are waiting for a page load to tell which one the site kept")
+	case i.Signing != SignedRS256, now.Sub(i.Activity.SeenAt) < aliveFor:
+		// Nothing but a shared secret lets a symmetric site back in, so none is given up; nor are those of a site that
+		// is alive, since its pages will tell which one it kept. It goes back to that one now.
+		return nil, refuse(ReasonSecretsFull, "eight secrets are waiting for page loads to tell which one the site kept")
 	default:
 		evicted = i.evict(now)
 	}
@@ -226,6 +240,14 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 	i.LastOffer = later(now, issuedAt)
 	i.clearRun()
 	return evicted, nil
+}
+
+// keepSigner makes room in a symmetric row. A site signs a callback with the secret that it had before, so those whose
+// own callbacks are long over are not what it will go back to.
+func (i *Installation) keepSigner(cb callback, now time.Time, settle time.Duration) (retired []Fingerprint) {
+	return i.retire(now, func(_ int, s StoredSecret) bool {
+		return s.Fingerprint != cb.signer && s.OfferedAt.Before(cb.issuedAt.Add(-settle))
+	})
 }
 
 // evict is rule 3: it retires the oldest usable secret that the site is least likely to be on.
@@ -318,11 +340,16 @@ func (i *Installation) judge(e evidence, now time.Time, settle time.Duration) ve
 			return provesNothing
 		}
 		return takesRunOver
-	case made.Before(i.Run.StartedAt.Add(settle)), now.Before(i.Run.ArrivedAt.Add(settle)):
+	}
+	length := settle
+	if i.Contested {
+		length = max(settle, contestedSettle)
+	}
+	if made.Before(i.Run.StartedAt.Add(length)) || now.Before(i.Run.ArrivedAt.Add(length)) {
 		return provesNothing
 	}
 	for n, s := range i.Secrets {
-		if leftBehind(s, n, index, now) {
+		if i.Contested || i.leftBehind(s, n, index, now) {
 			return settlesRun
 		}
 	}
@@ -341,20 +368,24 @@ func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (r
 		// Nobody offered a secret, and yet the site signs with another: it was restored, or a secret has leaked.
 		i.Contested = i.Contested || verdict == takesRunOver
 	case settlesRun:
-		kept := i.find(e.fingerprint)
-		retired = i.retire(now, func(n int, s StoredSecret) bool { return leftBehind(s, n, kept, now) })
+		kept, newest := i.find(e.fingerprint), i.Newest()
+		retired = i.retire(now, func(n int, s StoredSecret) bool { return i.leftBehind(s, n, kept, now) })
+		i.Contested = false
+		if i.Newest() != newest {
+			i.SecretVersion++
+		}
 	}
 	i.UpdatedAt = now
 	return retired
 }
 
 // leftBehind tells whether a settled run of the secret at index kept ends the use of s at index n: at once if s was
-// offered before, and after 30 days if it was offered later and not adopted.
-func leftBehind(s StoredSecret, n, kept int, now time.Time) bool {
+// offered before, and after 30 days if it was offered later and not adopted. Of a contested run the latter is not sure.
+func (i *Installation) leftBehind(s StoredSecret, n, kept int, now time.Time) bool {
 	if s.State != Usable {
 		return false
 	}
-	return n < kept || n > kept && !now.Before(s.OfferedAt.Add(abandonAfter))
+	return n < kept || n > kept && !i.Contested && !now.Before(s.OfferedAt.Add(abandonAfter))
 }
 
 // update takes over what the callback says of the site. What it leaves out is kept: a rename of a site on Forge, for

@@ -216,6 +216,32 @@ func TestRule2AnotherSecretTakesTheRunOverAndTheRowIsContested(t *testing.T) {
 	}
 }
 
+func TestRule2AContestedRunNeedsAWeek(t *testing.T) {
+	const day = 24 * 60
+	row := offered(t, "S1", "S2").sees("S1", 20, 20).sees("S2", 21, 21)
+	for quiet := 22; quiet < 7*day; quiet += day { // a thief with S2, while the site sleeps
+		row = row.sees("S2", quiet, quiet)
+	}
+	wantUsable(t, row, "S1 S2")
+	row = row.sees("S2", 7*day+21, 7*day+21)
+	wantUsable(t, row, "S2")
+	if row.Contested {
+		t.Error("the row is settled and still contested")
+	}
+}
+
+func TestRule2AContestedRunRetiresNoYoungerSecret(t *testing.T) {
+	const day = 24 * 60
+	row := offered(t, "S1", "S2").sees("S2", 20, 20).sees("S1", 21, 21) // a thief with the old one
+	row = row.sees("S1", 31*day, 31*day)
+	wantUsable(t, row, "S1 S2")
+	row = row.sees("S1", 31*day+1, 31*day+1)
+	wantUsable(t, row, "S1")
+	if row.SecretVersion != 3 {
+		t.Errorf("secret version: got %d, want 3, since S1 has become the newest", row.SecretVersion)
+	}
+}
+
 func TestRule2YoungerSecretsStayForThirtyDaysOfTheRun(t *testing.T) {
 	const day = 24 * 60
 	row := offered(t, "S1", "S2").sees("S1", 20, 20) // the site went back to S1
@@ -284,6 +310,20 @@ func TestRule3TheNewestThreeAreSpared(t *testing.T) {
 	}
 	row.evict(minute(9)) // nothing is left to retire
 	wantUsable(t, row, "S6 S7 S8")
+}
+
+func TestRule3OfASiteThatIsAliveNoneIsRetired(t *testing.T) {
+	row := offered(t, "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")
+	row.Activity.SeenAt = minute(8)
+	refused(t, row, offer("S9", 9), 9, ReasonSecretsFull)
+	// A day without a page load later, an update must get through.
+	wantUsable(t, apply(t, row, offer("S9", 8+24*60), 8+24*60), "S2 S3 S4 S5 S6 S7 S8 S9")
+}
+
+func TestRule3AFullSymmetricRowKeepsTheSignerAndWhatIsUnderWay(t *testing.T) {
+	row := offered(t, "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")
+	row.Signing = SignedHS256
+	wantUsable(t, apply(t, row, offer("S9", 20).by("S1"), 20), "S1 S5 S6 S7 S8 S9")
 }
 
 func TestRule3AFullSymmetricRowRefusesAndStaysAsItIs(t *testing.T) {
@@ -366,6 +406,19 @@ func TestWatermarkAnOlderCallbackIsRefused(t *testing.T) {
 	row := apply(t, offered(t, "S1"), uninstalled(5), 6)
 	refused(t, row, offer("S2", 4), 7, ReasonStale)
 	refused(t, row, uninstalled(4), 7, ReasonStale)
+}
+
+func TestWatermarkOneSecondHasRoomForSixteenCallbacks(t *testing.T) {
+	row := offered(t, "S1")
+	same := func(n byte) callback {
+		cb := offer("S1", 1)
+		cb.claim[1] = n
+		return cb
+	}
+	for n := range byte(maxApplied - 1) {
+		row = apply(t, row, same(n+1), 2)
+	}
+	refused(t, row, same(99), 2, ReasonBusy)
 }
 
 func TestWatermarkTheSameClaimIsADuplicate(t *testing.T) {

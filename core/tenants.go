@@ -20,8 +20,9 @@ const (
 	// that is down.
 	readPause = time.Second
 	// maxReads bounds the reads under way, maxWaiting the requests that wait for their turn to read.
-	maxReads   = 64
-	maxWaiting = 1024
+	maxReads            = 64
+	maxWaiting          = 1024
+	maxWaitingStrangers = 64
 
 	cacheShards = 64
 )
@@ -35,13 +36,14 @@ type tenants struct {
 	ttl      time.Duration
 	maxStale time.Duration
 
-	seed    maphash.Seed
-	shards  [cacheShards]cacheShard
-	reads   singleflight.Group
-	rereads singleflight.Group
-	reading chan struct{}
-	waiting chan struct{}
-	probeAt atomic.Int64 // Unix nanoseconds of the next probe; 0 while the store answers
+	seed             maphash.Seed
+	shards           [cacheShards]cacheShard
+	reads            singleflight.Group
+	rereads          singleflight.Group
+	reading          chan struct{}
+	waiting          chan struct{}
+	waitingStrangers chan struct{}
+	probeAt          atomic.Int64 // Unix nanoseconds of the next probe; 0 while the store answers
 }
 
 // cacheShard keeps the unknown client keys apart, so that guesses do not push tenants out.
@@ -54,9 +56,10 @@ type cacheShard struct {
 func newTenants(store Store, appKey string, size int, ttl, maxStale time.Duration, now func() time.Time) *tenants {
 	c := &tenants{
 		store: store, appKey: appKey, now: now, ttl: ttl, maxStale: maxStale,
-		seed:    maphash.MakeSeed(),
-		reading: make(chan struct{}, maxReads),
-		waiting: make(chan struct{}, maxWaiting),
+		seed:             maphash.MakeSeed(),
+		reading:          make(chan struct{}, maxReads),
+		waiting:          make(chan struct{}, maxWaiting),
+		waitingStrangers: make(chan struct{}, maxWaitingStrangers),
 	}
 	for n := range c.shards {
 		// The error is for sizes below one.
@@ -70,7 +73,7 @@ func newTenants(store Store, appKey string, size int, ttl, maxStale time.Duratio
 // reports fresh if the store was read after the call.
 func (c *tenants) get(ctx context.Context, clientKey string) (t *tenant, fresh bool, _ *refusal) {
 	t = c.cached(clientKey)
-	if t != nil && c.age(t) < c.ttl {
+	if age := c.age(t); t != nil && 0 <= age && age < c.ttl { // a clock that was set back makes nothing fresh
 		return t, false, nil
 	}
 	stale := t != nil && c.age(t) <= c.maxStale
@@ -95,15 +98,19 @@ func (c *tenants) get(ctx context.Context, clientKey string) (t *tenant, fresh b
 // reread returns the tenant as it was in the store after the call. A tenant is read once a second at most, and whoever
 // comes meanwhile waits for that read, so that nobody is refused on the strength of an old one.
 func (c *tenants) reread(ctx context.Context, clientKey string) (*tenant, *refusal) {
+	room := c.waiting
+	if t := c.cached(clientKey); t == nil || t.row == nil {
+		room = c.waitingStrangers // who guesses client keys must not keep tenants out
+	}
 	select {
-	case c.waiting <- struct{}{}:
-		defer func() { <-c.waiting }()
+	case room <- struct{}{}:
+		defer func() { <-room }()
 	default:
 		return nil, c.refuse(errOverload)
 	}
 	fresh, err := c.join(ctx, c.rereads.DoChan(clientKey, func() (any, error) {
 		if t := c.cached(clientKey); t != nil {
-			time.Sleep(readPause - c.now().Sub(t.lastRead()))
+			time.Sleep(min(readPause, readPause-c.now().Sub(t.lastRead())))
 			t.rereadAt.Store(c.now().UnixNano())
 		}
 		if !c.mayProbe() {
@@ -150,7 +157,13 @@ func (c *tenants) join(ctx context.Context, flight <-chan singleflight.Result) (
 }
 
 // read asks the store, on a context of its own, since more than one request waits for the answer.
-func (c *tenants) read(clientKey string) (*tenant, error) {
+func (c *tenants) read(clientKey string) (_ *tenant, err error) {
+	// A flight is nobody's goroutine: a panic in it would end the process.
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic in the store: %v", v)
+		}
+	}()
 	select {
 	case c.reading <- struct{}{}:
 		defer func() { <-c.reading }()
@@ -184,7 +197,12 @@ func (c *tenants) mayProbe() bool {
 	return at == 0 || now.UnixNano() >= at && c.probeAt.CompareAndSwap(at, now.Add(readPause).UnixNano())
 }
 
-func (c *tenants) age(t *tenant) time.Duration { return c.now().Sub(t.readAt) }
+func (c *tenants) age(t *tenant) time.Duration {
+	if t == nil {
+		return 0
+	}
+	return c.now().Sub(t.readAt)
+}
 
 func (c *tenants) shard(clientKey string) *cacheShard {
 	return &c.shards[maphash.String(c.seed, clientKey)%cacheShards]

@@ -228,6 +228,32 @@ func TestAStoreThatHangsIsGivenASecond(t *testing.T) {
 	})
 }
 
+func TestAStoreThatPanicsIsAStoreThatDoesNotAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		app := replica()
+		store.Store = nil
+		want(t, authenticate(t, app, "site", first), core.ReasonStore)
+	})
+}
+
+func TestAClockThatWasSetBackMakesNobodyWait(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		var back time.Duration
+		app := replica(func(c *core.Config) {
+			c.Now = func() time.Time { return time.Now().Round(0).Add(-back) }
+			c.Leeway = 5 * time.Minute
+		})
+		want(t, authenticate(t, app, "site", first), "")
+		back = 4 * time.Minute
+		store.rotate(t)
+		began := time.Now()
+		want(t, authenticate(t, app, "site", second), "")
+		if waited := time.Since(began); waited > time.Second {
+			t.Errorf("waited for %v", waited)
+		}
+	})
+}
+
 func TestReadsUnderWayAreBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
 		app := replica()
