@@ -75,7 +75,7 @@ func (e *environment) duration(name string, least time.Duration) time.Duration {
 	}
 	value, err := time.ParseDuration(text)
 	if err != nil || value < least {
-		e.fault(name, "a duration such as 15m or 5s")
+		e.fault(name, fmt.Sprintf("a duration of %v at least, such as 15m", least))
 		return 0
 	}
 	return value
