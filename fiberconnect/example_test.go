@@ -102,9 +102,12 @@ func Example_log() {
 	router.Get("/panel", fiberconnect.Authenticate(app))
 
 	request := httptest.NewRequest(http.MethodGet, "/panel?issue=HB-1&jwt=eyJhbGciOiJIUzI1NiJ9.e30.c2ln", nil)
-	if _, err := router.Test(request); err != nil {
+	response, err := router.Test(request)
+	if err != nil {
 		fmt.Println(err)
+		return
 	}
+	_ = response.Body.Close()
 
 	// Output:
 	// 401 /panel?issue=HB-1&jwt=[redacted] claims
