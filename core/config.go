@@ -125,17 +125,17 @@ func (p Paths) validate() error {
 	seen := map[string]string{}
 	var errs []error
 	for _, path := range []struct{ field, value string }{
-		{"Descriptor", p.Descriptor},
-		{"Installed", p.Installed},
-		{"Uninstalled", p.Uninstalled},
-		{"Enabled", p.Enabled},
-		{"Disabled", p.Disabled},
+		{"Paths.Descriptor", p.Descriptor},
+		{"Paths.Installed", p.Installed},
+		{"Paths.Uninstalled", p.Uninstalled},
+		{"Paths.Enabled", p.Enabled},
+		{"Paths.Disabled", p.Disabled},
 	} {
 		switch other := seen[path.value]; {
 		case !strings.HasPrefix(path.value, "/") || path.value == "/" || strings.ContainsAny(path.value, "?#:*{} \\"):
-			errs = append(errs, fmt.Errorf("Paths.%s: %q is not a plain path that begins with a slash", path.field, path.value))
+			errs = append(errs, fmt.Errorf("%s: %q is not a plain path that begins with a slash", path.field, path.value))
 		case other != "":
-			errs = append(errs, fmt.Errorf("Paths.%s: %q is the path of %s too", path.field, path.value, other))
+			errs = append(errs, fmt.Errorf("%s: %q is the path of %s too", path.field, path.value, other))
 		}
 		seen[path.value] = path.field
 	}

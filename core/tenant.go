@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -32,8 +33,7 @@ func newTenant(row *Installation, readAt time.Time, before *tenant) *tenant {
 	if row == nil {
 		return t
 	}
-	for n := len(row.Secrets) - 1; n >= 0; n-- {
-		secret := row.Secrets[n]
+	for _, secret := range slices.Backward(row.Secrets) {
 		prepared := before.prepared(secret.Fingerprint)
 		switch {
 		case secret.State == Usable && prepared == nil && !secret.Value.IsZero():

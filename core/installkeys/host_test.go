@@ -91,7 +91,7 @@ func TestAnswersOfHosts(t *testing.T) {
 		t.Run(hosts, func(t *testing.T) {
 			t.Parallel()
 			var names []string
-			for _, answer := range strings.Fields(hosts) {
+			for answer := range strings.FieldsSeq(hosts) {
 				names = append(names, "https://"+answer+".example")
 			}
 			tr := &transport{answer: func(r *http.Request) (*http.Response, error) {

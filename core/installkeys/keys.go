@@ -227,7 +227,7 @@ func (k *Keys) fetch(kid string) (*rsa.PublicKey, error) {
 		}
 		answers = append(answers, host.Host+" "+err.Error())
 	}
-	if outcome == ErrUnknown {
+	if errors.Is(outcome, ErrUnknown) {
 		k.unknown.Add(kid, k.now().Add(unknownFor))
 	}
 	return nil, fmt.Errorf("%w: %s", outcome, strings.Join(answers, "; "))

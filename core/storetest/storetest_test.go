@@ -96,8 +96,7 @@ func TestEachLostFieldBreaksARule(t *testing.T) {
 // leaves returns the fields of a struct and, with a path for a name, those of the structs in it.
 func leaves(of reflect.Type) []reflect.StructField {
 	var all []reflect.StructField
-	for n := range of.NumField() {
-		field := of.Field(n)
+	for field := range of.Fields() {
 		all = append(all, field)
 		if field.Type.Kind() != reflect.Struct || !field.Type.Field(0).IsExported() {
 			continue

@@ -88,8 +88,8 @@ func (f *filler) fill(v reflect.Value) {
 	case reflect.String:
 		v.SetString(fmt.Sprintf("value %d", f.n))
 	case reflect.Struct:
-		for n := range v.NumField() {
-			f.fill(v.Field(n))
+		for _, field := range v.Fields() {
+			f.fill(field)
 		}
 	case reflect.Slice, reflect.Array:
 		if v.Len() == 0 {

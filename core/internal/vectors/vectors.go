@@ -120,8 +120,8 @@ func hasEmptyList(corpus reflect.Value) bool {
 	case reflect.Slice, reflect.Map:
 		return corpus.Len() == 0
 	case reflect.Struct:
-		for i := range corpus.NumField() {
-			if field := corpus.Field(i); field.Kind() == reflect.Slice && field.Len() == 0 {
+		for _, field := range corpus.Fields() {
+			if field.Kind() == reflect.Slice && field.Len() == 0 {
 				return true
 			}
 		}
