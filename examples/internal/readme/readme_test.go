@@ -1,6 +1,7 @@
 package readme
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -8,8 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/hostbond/hostbond/core"
 	"github.com/hostbond/hostbond/core/fakehost"
+	"github.com/hostbond/hostbond/core/httpconnect"
 	"github.com/hostbond/hostbond/core/memstore"
 )
 
@@ -19,6 +23,7 @@ func TestWhatTheREADMEShowsWorks(t *testing.T) {
 		"Echo":     func(app *core.App, l net.Listener) error { return http.Serve(l, Echo(app)) },
 		"Fiber":    func(app *core.App, l net.Listener) error { return Fiber(app).Listener(l) },
 		"net/http": func(app *core.App, l net.Listener) error { return http.Serve(l, NetHTTP(app)) },
+		"chi":      func(app *core.App, l net.Listener) error { return http.Serve(l, onChi(app)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +47,16 @@ func TestWhatTheREADMEShowsWorks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onChi is what the README says of chi: net/http's adapter serves it.
+func onChi(app *core.App) http.Handler {
+	router := chi.NewRouter()
+	httpconnect.Mount(router, app)
+	router.With(httpconnect.Authenticate(app)).Get("/panel", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "Hello, %s", httpconnect.Principal(r).AccountID)
+	})
+	return router
 }
 
 // siteOf serves an app and returns a site that is to install it.
