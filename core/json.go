@@ -19,19 +19,18 @@ const maxJSONDepth = 32
 type object struct {
 	decoder *jsontext.Decoder
 	source  bytes.Buffer
-	unknown []string // names that were skipped, to be compared with the known ones
+	known   []string // the names that mean something
 	member  string
 	faulty  bool
 }
 
 var objects = sync.Pool{New: func() any { return &object{decoder: new(jsontext.Decoder)} }}
 
-func openObject(data []byte) *object {
+func openObject(data []byte, known ...string) *object {
 	o := objects.Get().(*object)
 	o.source = *bytes.NewBuffer(data)
 	o.decoder.Reset(&o.source)
-	o.unknown = o.unknown[:0]
-	o.faulty = false
+	o.known, o.faulty = known, false
 	o.token('{')
 	return o
 }
@@ -42,33 +41,39 @@ func (o *object) close() {
 	objects.Put(o)
 }
 
-// next moves on to the next member and reports whether there is one.
+// next moves on to the next member and reports whether there is one. A case variant of a known name is a fault: a
+// parser that ignores case, as Go's own once did, would read it as the real one.
 func (o *object) next() bool {
 	if o.faulty || o.decoder.PeekKind() != '"' {
 		return false
 	}
-	o.member = o.text()
+	quoted, err := o.decoder.ReadValue()
+	if err != nil {
+		o.faulty = true
+		return false
+	}
+	// Nearly every name is a known one without escapes, and costs no memory.
+	for _, name := range o.known {
+		if string(quoted[1:len(quoted)-1]) == name {
+			o.member = name
+			return true
+		}
+	}
+	name, _ := jsontext.AppendUnquote(nil, quoted) // it was valid a moment ago
+	o.member = string(name)
+	for _, name := range o.known {
+		o.faulty = o.faulty || o.member != name && strings.EqualFold(o.member, name)
+	}
 	return !o.faulty
 }
 
 // name returns the name of the member whose value is next.
 func (o *object) name() string { return o.member }
 
-// whole reports whether the object was read to its end, was all there was, and held no case variant of a known name.
-// A parser that ignores case, as Go's own once did, would read such a member as the real one.
-func (o *object) whole(known ...string) bool {
+// whole reports whether the object was read to its end, was all there was, and had no fault.
+func (o *object) whole() bool {
 	o.token('}')
-	if o.faulty || len(bytes.TrimLeft(o.decoder.UnreadBuffer(), " \t\r\n")) > 0 {
-		return false
-	}
-	for _, name := range o.unknown {
-		for _, k := range known {
-			if strings.EqualFold(name, k) {
-				return false
-			}
-		}
-	}
-	return true
+	return !o.faulty && len(bytes.TrimLeft(o.decoder.UnreadBuffer(), " \t\r\n")) == 0
 }
 
 // token reads one token of the kind and returns it; at a fault it returns the zero token.
@@ -129,17 +134,17 @@ func (o *object) seconds() int64 {
 // contextUser reads {"user":{"accountId":"…"}} out of a context claim, where older hosts name the user.
 func (o *object) contextUser() (accountID string) {
 	if o.decoder.PeekKind() != '{' {
-		o.skipValue()
+		o.skip()
 		return ""
 	}
 	o.members(func(name string) {
 		if name != "user" || o.decoder.PeekKind() != '{' {
-			o.skipValue()
+			o.skip()
 			return
 		}
 		o.members(func(name string) {
 			if name != "accountId" || o.decoder.PeekKind() != '"' {
-				o.skipValue()
+				o.skip()
 				return
 			}
 			accountID = o.text()
@@ -157,13 +162,8 @@ func (o *object) members(value func(name string)) {
 	o.token('}')
 }
 
-// skip passes over the value of a member that means nothing to us.
+// skip passes over a value that means nothing to us.
 func (o *object) skip() {
-	o.unknown = append(o.unknown, o.member)
-	o.skipValue()
-}
-
-func (o *object) skipValue() {
 	for depth := o.decoder.StackDepth(); !o.faulty; {
 		if _, err := o.decoder.ReadToken(); err != nil || o.decoder.StackDepth() > maxJSONDepth {
 			o.faulty = true

@@ -11,13 +11,13 @@ import (
 
 // readObject reads data to its end and returns the names of its members, or false where it is no strict JSON object.
 func readObject[T string | []byte](data T, known ...string) (names []string, ok bool) {
-	object := openObject([]byte(data))
+	object := openObject([]byte(data), known...)
 	defer object.close()
 	for object.next() {
 		names = append(names, object.name())
 		object.skip()
 	}
-	return names, object.whole(known...)
+	return names, object.whole()
 }
 
 func TestAnObjectIsStrictJSON(t *testing.T) {
@@ -126,7 +126,7 @@ func TestAnObjectLeavesNothingForTheNext(t *testing.T) {
 func FuzzObject(f *testing.F) {
 	for _, data := range []string{
 		`{}`, plainHeader, plainClaims, `{"a":{"b":[{"c":1},{"c":2}]}}`, `{"a":1,"\u0061":2}`, `{"a":{"x":1,"x":2}}`,
-		`{"a":"\ud800"}`, `{"a":1}{}`, "\ufeff{}", `{"":{"":[0,-0,1e9,1E+9]}} `,
+		`{"a":"\ud800"}`, `{"a":1}{}`, "\ufeff{}", `{"":{"":[0,-0,1e9,1E+9,1e700]}} `,
 		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33),
 	} {
 		f.Add([]byte(data))
@@ -156,6 +156,7 @@ func FuzzObject(f *testing.F) {
 			}
 		}
 		decoder := json.NewDecoder(bytes.NewReader(data))
+		decoder.UseNumber() // which need not fit a float64
 		if name, found := repeatedName(t, decoder); found {
 			t.Errorf("accepted %q, with %q twice in one object", data, name)
 		}

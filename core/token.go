@@ -64,8 +64,11 @@ type header struct {
 	keyID     string
 }
 
+// headerMembers are the members of a header that mean something.
+var headerMembers = []string{"alg", "typ", "kid", "crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"}
+
 func (h *header) parse(data []byte) *refusal {
-	object := openObject(data)
+	object := openObject(data, headerMembers...)
 	defer object.close()
 	for object.next() {
 		switch name := object.name(); name {
@@ -82,7 +85,7 @@ func (h *header) parse(data []byte) *refusal {
 			object.skip()
 		}
 	}
-	if !object.whole("alg", "kid", "typ", "crit", "b64", "zip", "jku", "jwk", "x5u", "x5c") {
+	if !object.whole() {
 		return refuse(ReasonTokenMalformed, "header is not strict JSON")
 	}
 	if h.algorithm == "" {
