@@ -72,7 +72,8 @@ type Route struct {
 	Event  Event  // of the lifecycle callback, or "" for the descriptor
 }
 
-// Routes returns the routes that sites call: the descriptor, unless it is omitted, and the lifecycle callbacks.
+// Routes returns what an adapter mounts: the lifecycle callbacks, and the descriptor for GET and HEAD unless it is
+// omitted.
 func (a *App) Routes() []Route {
 	paths := a.config.Paths
 	routes := []Route{

@@ -25,7 +25,8 @@ type Config struct {
 	BaseURL string
 
 	// BaseURLs are further base URLs under which the app is, or was, installed: of older descriptor versions, of
-	// regions, of a custom domain. A signed install for any of them is accepted.
+	// regions, of a custom domain. A signed install for any of them is accepted, and their paths too are left out of
+	// the query hash.
 	BaseURLs []string
 
 	// Store keeps the installations: gormstore.New for SQL databases, memstore.New for tests.
@@ -57,7 +58,7 @@ type Config struct {
 	// taken so is usable until the site has settled on another one, even if Atlassian signs for that one.
 	InsecureUnsignedFirstInstall bool
 
-	// MaxTokenLife is the longest life of a request's token, from iat to exp. Default: 1 hour.
+	// MaxTokenLife is the longest life of a request's token, from iat to exp. From 1 second to 24 hours. Default: 1 hour.
 	MaxTokenLife time.Duration
 
 	// Leeway is granted once to each time in a token, for clocks that differ. Negative: none. At most 5 minutes.
@@ -66,20 +67,23 @@ type Config struct {
 
 	// Settle is how long a site must sign with one secret, and how long after the last offer of one, before the
 	// secrets that it left behind are retired. It must be longer than a callback takes and than a site's token lives:
-	// less than the default can lock a site out. Default: 15 minutes.
+	// less than the default can lock a site out. With two secrets in use side by side it is a week. At least a second.
+	// Default: 15 minutes.
 	Settle time.Duration
 
 	// CacheTTL is how old an installation may be when it verifies a request. Negative: read the store each time.
-	// Default: 5 seconds.
+	// At most an hour. Default: 5 seconds.
 	CacheTTL time.Duration
 
-	// MaxStale is how old it may be while the store does not answer. Default: 60 seconds; CacheTTL at least.
+	// MaxStale is how old it may be while the store does not answer. From CacheTTL to 24 hours.
+	// Default: 60 seconds.
 	MaxStale time.Duration
 
-	// CacheSize is the number of installations kept ready in memory. Default: 10,000.
+	// CacheSize is the number of installations kept ready in memory, 1 to 16,777,216. Default: 10,000.
 	CacheSize int
 
-	// MaintainEvery is how often the app calls Maintain by itself. Default: never; a scheduler of yours calls it.
+	// MaintainEvery is how often the app calls Maintain by itself; at least a minute. Default: never, a scheduler
+	// of yours calls it.
 	MaintainEvery time.Duration
 
 	// OnChange is called after a lifecycle callback is committed: on a goroutine of its own, with a context that is
@@ -253,6 +257,7 @@ func checkAppURL(raw string) error {
 }
 
 func isLoopback(host string) bool {
+	host = strings.ToLower(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
 }
 

@@ -15,7 +15,7 @@
 // # From callback to rotation
 //
 // [App.Lifecycle] verifies a lifecycle callback, which Atlassian signs with a key of its own, reserves its token for
-// its body, decides by the rules of rotation.go what becomes of the installation, and answers only after the commit.
+// its body, decides what becomes of the installation (see below), and answers only after the commit.
 //
 // # Why an old secret stays
 //
@@ -23,7 +23,7 @@
 // answer is lost, the site is still on the old secret, and an app that has replaced it locks the site out. So an
 // offered secret is added, not swapped in. All usable secrets verify, until the site's own tokens have shown which one
 // it kept: two of them, made at least [Config].Settle after the last offer and as long apart from each other. Then
-// those it left behind are retired and erased.
+// those it left behind are retired and erased. If two secrets were in use side by side, that takes a week.
 //
 // # Promises
 //
@@ -33,7 +33,7 @@
 //   - With signed installs, no single crash, lost answer, race or replay locks a site out or lets in a secret that the
 //     site did not send.
 //   - No secret and no token appears in what is logged, returned or printed.
-//   - A request with a warm cache waits for nothing.
+//   - A request of a tenant that was read within [Config].CacheTTL waits for nothing.
 //
 // # Limits
 //
@@ -43,9 +43,10 @@
 //     like a site that has settled. The next signed install mends that; a symmetric installation stays locked out.
 //   - A thief who holds a secret that the site was offered and did not keep can settle on it while the site makes no
 //     request: for twice Settle, or for a week if the two were seen side by side, which is reported as contested.
-//   - A site that makes no request for a day can lose its secret to eight updates that all fail after our commit.
+//   - A site that makes no request for 23 hours can lose its secret to eight updates that all fail after our commit.
 //   - A callback that was answered 503 before its token could be claimed can be sent again with another body by whoever
 //     has read that token, for as long as it lives.
 //   - A symmetric first install that crashes before our commit leaves the site with a secret that we never had.
-//   - A database that was restored from a backup is behind its sites until their next callback.
+//   - Two callbacks made within one second are applied in the order in which they arrive.
+//   - A database that was restored from a backup is behind its sites until their next installed callback.
 package core

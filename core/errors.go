@@ -27,7 +27,7 @@ const (
 	ReasonNotInstalled  ReasonCode = "not_installed"  // the installation was uninstalled
 	ReasonBadSignature  ReasonCode = "bad_signature"  // by no usable secret or key
 	ReasonRetired       ReasonCode = "retired"        // by a secret that the site has left behind
-	ReasonRevoked       ReasonCode = "revoked"        // by, or offering, a secret that the operator barred
+	ReasonRevoked       ReasonCode = "revoked"        // offering a secret that was revoked
 	ReasonUnknownKey    ReasonCode = "unknown_key"    // no key host knows the key id
 
 	// What the token says (401).
@@ -42,7 +42,7 @@ const (
 	ReasonBodyChanged ReasonCode = "body_changed"  // the token came before, with another body
 
 	// The body of a callback (400, the last one 413).
-	ReasonBody          ReasonCode = "body"           // no JSON object, or a member of a wrong type
+	ReasonBody          ReasonCode = "body"           // did not arrive whole, is no JSON object, or has a member that is missing or of no use
 	ReasonEventType     ReasonCode = "event_type"     // not the event of the route
 	ReasonBaseURL       ReasonCode = "base_url"       // not https, or no host that the configuration allows
 	ReasonSecretMissing ReasonCode = "secret_missing" // none in the body, and none known
@@ -57,7 +57,7 @@ const (
 	ReasonKeyHost     ReasonCode = "key_host"     // no key host answered, or not in time
 	ReasonOverload    ReasonCode = "overload"     // a limit that protects the store or the key hosts
 	ReasonUnreadable  ReasonCode = "unreadable"   // the secrets of the row cannot be opened
-	ReasonSecretsFull ReasonCode = "secrets_full" // eight unsettled secrets on an installation of symmetric callbacks
+	ReasonSecretsFull ReasonCode = "secrets_full" // eight unsettled secrets, while the site is alive or signs its callbacks itself
 	ReasonBusy        ReasonCode = "busy"         // other callbacks of the tenant kept changing the row
 	ReasonClosed      ReasonCode = "closed"       // the app is shutting down
 )
@@ -134,7 +134,7 @@ type QueryHashMismatch struct {
 
 // Error returns the canonical request and what would have matched.
 func (m *QueryHashMismatch) Error() string {
-	text := fmt.Sprintf("canonical request %q", m.Canonical)
+	text := fmt.Sprintf("qsh: canonical request %q", m.Canonical)
 	if m.Decoded != "" {
 		text += fmt.Sprintf(", with the path decoded %q", m.Decoded)
 	}

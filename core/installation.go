@@ -61,7 +61,7 @@ const (
 	Unsigned    Signing = "none"  // a first install that nobody vouched for
 )
 
-// Site is what a lifecycle callback says of the site, apart from its secret. What a site did not send is empty.
+// Site is what a lifecycle callback says of the site, apart from its secret. What a site has never sent is empty.
 type Site struct {
 	BaseURL                         string // for calls to the site; of Confluence it ends in /wiki
 	DisplayURL                      string // a custom domain, for people only
@@ -113,7 +113,7 @@ type SecretState string
 const (
 	Usable  SecretState = "usable"  // verifies requests
 	Retired SecretState = "retired" // verifies nothing; a callback that is not older may offer it again
-	Revoked SecretState = "revoked" // verifies nothing, for good
+	Revoked SecretState = "revoked" // verifies nothing, for good; nothing revokes yet
 )
 
 // Run is a sequence of verified tokens by which a site shows which secret it has kept. The zero value is no run.
@@ -126,7 +126,7 @@ type Run struct {
 // Activity is what is worth knowing of a tenant but not worth a revision.
 type Activity struct {
 	SeenAt        time.Time // of a verified request; coarse, one write an hour
-	RefusedAt     time.Time // of the last lifecycle callback that was refused
+	RefusedAt     time.Time // of the last refused callback that named the tenant; anybody can cause one
 	RefusedReason ReasonCode
 }
 

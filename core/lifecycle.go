@@ -72,10 +72,12 @@ const (
 )
 
 // Lifecycle handles a lifecycle callback. A nil error means that the callback is committed, or was before, and that
-// the answer is 204. With any other answer the site undoes its part, and so nothing but activity is written.
+// the answer is 204. With any other answer the site undoes its part, and so nothing of the installation but its activity
+// is written. The token stays reserved for the body it came with.
 //
 // The error is a refusal: [StatusCode] has the status for the caller, [Reason] the reason for the operator.
-// A refusal has been logged. Once the callback's signature is verified the work goes on though ctx is cancelled.
+// A refusal has been logged. Once the signature is verified and the body has arrived, the work goes on though ctx is
+// cancelled.
 func (a *App) Lifecycle(ctx context.Context, event Event, r Request) (*Change, error) {
 	change, refusal := a.lifecycle(ctx, event, r)
 	if refusal != nil {
@@ -102,7 +104,7 @@ func (a *App) lifecycle(ctx context.Context, event Event, r Request) (*Change, *
 	if refusal != nil {
 		return nil, refusal.from(token)
 	}
-	// A site that hung up cannot be told apart from a lost answer, so finish what it has asked for.
+	// A site that hangs up now cannot be told apart from a lost answer, so finish what it has asked for.
 	deadline, _ := ctx.Deadline()
 	ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
@@ -322,7 +324,7 @@ func (a *App) supersede(ctx context.Context, by *Installation) {
 	})
 	for _, key := range keys {
 		if key != by.Key {
-			err = errors.Join(err, a.markSuperseded(ctx, key, by.Key.ClientKey))
+			err = errors.Join(err, a.markSuperseded(ctx, key, by))
 		}
 	}
 	if err != nil {
@@ -330,12 +332,13 @@ func (a *App) supersede(ctx context.Context, by *Installation) {
 	}
 }
 
-func (a *App) markSuperseded(ctx context.Context, key Key, by string) error {
+func (a *App) markSuperseded(ctx context.Context, key Key, by *Installation) error {
 	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
-	if err != nil || row.State != Installed || row.SupersededBy != "" {
+	// Of two at one URL the later supersedes, in whatever order their goroutines run.
+	if err != nil || row.State != Installed || row.SupersededBy != "" || row.Watermark.After(by.Watermark) {
 		return err
 	}
-	row.SupersededBy = by
+	row.SupersededBy = by.Key.ClientKey
 	_, err = within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
 	return err
 }

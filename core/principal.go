@@ -33,7 +33,8 @@ type Principal struct {
 	tenant *tenant
 }
 
-// Installation returns a copy of the tenant's installation, without its secrets. It may be as old as Config.CacheTTL.
+// Installation returns a copy of the tenant's installation, without its secrets. It may be as old as Config.CacheTTL, or
+// as Config.MaxStale while the store does not answer.
 // Of a Principal that no App has made, in a test say, it has only the key.
 func (p *Principal) Installation() *Installation {
 	if p.tenant == nil {

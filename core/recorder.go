@@ -113,6 +113,8 @@ func (r *recorder) log(ctx context.Context, before, after *Installation, retired
 	switch {
 	case len(retired) > 0:
 		message = "the site has settled on this secret, and those it left behind are retired"
+	case before.Run.Fingerprint == after.Run.Fingerprint:
+		message = "the site has kept to this secret for long enough, and is contested no more"
 	case before.Run.Fingerprint != "":
 		level, message = slog.LevelWarn, "contested: the site signs with this secret though it was offered no other"
 	}

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,16 @@ func TestTwoSecretsInUseWriteOnceInThirtySeconds(t *testing.T) {
 	}
 	if !b.row(t).Contested {
 		t.Error("the row is not contested")
+	}
+	// One of the two falls silent.
+	b.clock.advance(8 * 24 * time.Hour)
+	b.wantPage(t, http.StatusOK, "")
+	b.recorded(t)
+	b.clock.advance(8 * 24 * time.Hour)
+	b.wantPage(t, http.StatusOK, "")
+	b.recorded(t)
+	if b.row(t).Contested || strings.Contains(b.log.String(), "contested: ") {
+		t.Errorf("the contest is over, but the row says contested %v, and the log\n%s", b.row(t).Contested, b.log)
 	}
 }
 

@@ -173,20 +173,29 @@ func TestASymmetricSiteInstallsRotatesAndReinstalls(t *testing.T) {
 
 func TestARenameKeepsTheInstallationAndAnImportMakesANewOne(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	changes := make(chan core.Change, 1)
+	b := setup(t, func(c *core.Config) {
+		c.OnChange = func(_ context.Context, change core.Change) { changes <- change }
+	})
 	b.install(t)
+	<-changes
 	if _, err := b.site.Rename(t.Context(), "https://renamed.atlassian.net"); err != nil {
 		t.Fatal(err)
 	}
-	if row := b.row(t); row.Site.BaseURL != "https://renamed.atlassian.net" || row.SecretVersion != 1 {
-		t.Errorf("after the rename: got %s at secret version %d", row.Site.BaseURL, row.SecretVersion)
+	if change := <-changes; !change.Renamed() || change.SecretChanged() {
+		t.Errorf("the rename: got renamed %v, secret changed %v", change.Renamed(), change.SecretChanged())
 	}
+	b.clock.advance(time.Second)
 	imported := b.site.Import()
 	if _, err := imported.Install(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	<-changes // the old installation is marked before the hook is called
 	if row := b.row(t); row.SupersededBy != imported.ClientKey() {
 		t.Errorf("superseded by: got %q, want %q", row.SupersededBy, imported.ClientKey())
+	}
+	if row := b.rowOf(t, imported); row.SupersededBy != "" {
+		t.Errorf("the import itself is superseded by %q", row.SupersededBy)
 	}
 	b.wantPage(t, http.StatusOK, "") // superseded informs, it refuses nothing
 }

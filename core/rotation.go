@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// This file holds the rules by which a row changes: pure functions of a row, a fact and the time. The site swaps its
-// secret before it calls, keeps the new one only on a 2xx that it has seen, and goes back to the old one on anything
-// else. So after our commit the site may still be on the old secret, and only tokens tell which one it kept.
+// This file and evidence.go hold the rules by which a row changes: pure functions of a row, a fact and the time. A site
+// swaps its secret before it calls, keeps the new one only on a 2xx that it has seen, and goes back to the old one on
+// anything else. So after our commit it may still be on the old secret, and only its tokens tell which one it kept.
 
 const (
 	// maxUsable bounds the secrets of a row and with it the work for a forged token.
@@ -18,13 +18,8 @@ const (
 	maxRetired = 16
 	// maxApplied bounds the claims remembered of one second.
 	maxApplied = 16
-	// contestedSettle is how long a run must be when secrets are in use side by side: a thief needs no more than a
-	// quiet quarter of an hour for a run of Settle, and hardly finds a quiet week.
-	contestedSettle = 7 * 24 * time.Hour
-	// aliveFor is how long after its last request a site counts as alive.
+	// aliveFor is how long after its last recorded request a site counts as alive; recording is an hour coarse.
 	aliveFor = 24 * time.Hour
-	// abandonAfter is how long a younger secret that the site did not adopt stays usable while it signs with another.
-	abandonAfter = 30 * 24 * time.Hour
 )
 
 // callback is a verified lifecycle callback, reduced to what the rules look at.
@@ -84,7 +79,7 @@ func admit(row *Installation, cb callback) *refusal {
 	return nil
 }
 
-// install is rules 1, 4 and 6: an offer, an update, a re-install.
+// install applies an offer, an update or a re-install.
 func install(row *Installation, cb callback, now time.Time, settle time.Duration) (transition, *refusal) {
 	if row == nil {
 		row = &Installation{Key: cb.key, CreatedAt: now}
@@ -125,7 +120,7 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 	return transition{next, outcome, retired}, nil
 }
 
-// uninstall is rule 5.
+// uninstall takes every secret of a signed row out of use, and keeps those of a symmetric one.
 func uninstall(row *Installation, cb callback, now time.Time) (transition, *refusal) {
 	if row == nil {
 		return transition{outcome: OutcomeUnchanged}, nil
@@ -250,7 +245,7 @@ func (i *Installation) keepSigner(cb callback, now time.Time, settle time.Durati
 	})
 }
 
-// evict is rule 3: it retires the oldest usable secret that the site is least likely to be on.
+// evict retires the oldest usable secret that the site is least likely to be on.
 func (i *Installation) evict(now time.Time) []Fingerprint {
 	left := i.usable() - sparedNewest
 	for n, s := range i.Secrets {
@@ -268,7 +263,7 @@ func (i *Installation) evict(now time.Time) []Fingerprint {
 	return nil
 }
 
-// clearRun ends the run. What it proved is remembered, for rule 3 only.
+// clearRun ends the run. What it proved is remembered, for evict only.
 func (i *Installation) clearRun() {
 	i.Run, i.Contested = Run{}, false
 }
@@ -301,91 +296,6 @@ func (i *Installation) forgetOldest() {
 		excess--
 		return true
 	})
-}
-
-// evidence is a verified token, or what is as good as one.
-type evidence struct {
-	fingerprint Fingerprint
-	issuedAt    time.Time
-}
-
-// verdict is what evidence says about a row.
-type verdict int
-
-const (
-	provesNothing verdict = iota
-	startsRun             // the first token made well after the last offer
-	takesRunOver          // another secret, and a token not before the run's start
-	settlesRun            // the run is long enough: secrets that the site left behind can go
-)
-
-// judge is rule 2, without the writing, so that a request can ask it of a cached row. It returns provesNothing for
-// evidence that would leave the row as it is.
-//
-// One token is not enough, however late: it may have been made inside a callback that failed after all. Two, made and
-// arrived Settle apart with no offer between, cannot both be.
-func (i *Installation) judge(e evidence, now time.Time, settle time.Duration) verdict {
-	index := i.find(e.fingerprint)
-	if i.State != Installed || index < 0 || i.Secrets[index].State != Usable {
-		return provesNothing
-	}
-	made := earlier(e.issuedAt, now)
-	switch {
-	case made.Before(i.LastOffer.Add(settle)):
-		return provesNothing
-	case i.Run.Fingerprint == "":
-		return startsRun
-	case i.Run.Fingerprint != e.fingerprint:
-		if made.Before(i.Run.StartedAt) {
-			return provesNothing
-		}
-		return takesRunOver
-	}
-	length := settle
-	if i.Contested {
-		length = max(settle, contestedSettle)
-	}
-	if made.Before(i.Run.StartedAt.Add(length)) || now.Before(i.Run.ArrivedAt.Add(length)) {
-		return provesNothing
-	}
-	for n, s := range i.Secrets {
-		if i.Contested || i.leftBehind(s, n, index, now) {
-			return settlesRun
-		}
-	}
-	return provesNothing
-}
-
-// weigh applies rule 2 to the row and returns the secrets that it retired.
-func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (retired []Fingerprint) {
-	verdict := i.judge(e, now, settle)
-	switch verdict {
-	case provesNothing:
-		return nil
-	case startsRun, takesRunOver:
-		i.Run = Run{Fingerprint: e.fingerprint, StartedAt: earlier(e.issuedAt, now), ArrivedAt: now}
-		i.Proven = e.fingerprint
-		// Nobody offered a secret, and yet the site signs with another: it was restored, or a secret has leaked.
-		i.Contested = i.Contested || verdict == takesRunOver
-	case settlesRun:
-		kept, newest := i.find(e.fingerprint), i.Newest()
-		retired = i.retire(now, func(n int, s StoredSecret) bool { return i.leftBehind(s, n, kept, now) })
-		i.Contested = false
-		if i.Newest() != newest {
-			i.SecretVersion++
-		}
-	}
-	i.UpdatedAt = now
-	return retired
-}
-
-// leftBehind tells whether a settled run of the secret at index kept ends the use of s at index n: at once if s was
-// offered before, and after 30 days if it was offered later and not adopted. Of a contested run the latter is not sure.
-func (i *Installation) leftBehind(s StoredSecret, n, kept int, now time.Time) bool {
-	if s.State != Usable {
-		return false
-	}
-	return n < kept || n > kept && !i.Contested && !now.Before(s.OfferedAt.Add(abandonAfter))
 }
 
 // update takes over what the callback says of the site. What it leaves out is kept: a rename of a site on Forge, for

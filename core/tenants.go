@@ -132,13 +132,13 @@ func (c *tenants) put(row *Installation, writing time.Time) {
 }
 
 var (
-	errOverload = errors.New("too many reads under way")
-	errDown     = errors.New("the store did not answer a moment ago")
+	errOverload = errors.New("hostbond: too many reads under way")
+	errDown     = errors.New("hostbond: the store did not answer a moment ago")
 )
 
 func (c *tenants) refuse(err error) *refusal {
 	if errors.Is(err, errOverload) {
-		return refuse(ReasonOverload, err.Error())
+		return refuse(ReasonOverload, "too many reads under way")
 	}
 	return refuse(ReasonStore, "the installation could not be read").because(err)
 }
@@ -161,7 +161,7 @@ func (c *tenants) read(clientKey string) (_ *tenant, err error) {
 	// A flight is nobody's goroutine: a panic in it would end the process.
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic in the store: %v", v)
+			err = fmt.Errorf("hostbond: panic in the store: %v", v)
 		}
 	}()
 	select {
@@ -182,7 +182,7 @@ func (c *tenants) read(clientKey string) (_ *tenant, err error) {
 		return nil, err
 	case row.Key != Key{c.appKey, clientKey}:
 		// Whatever mixed the rows up, one tenant's secrets must not verify for another.
-		return nil, fmt.Errorf("the store returned the row of another installation")
+		return nil, errors.New("hostbond: the store returned the row of another installation")
 	}
 	c.probeAt.Store(0)
 	t := newTenant(row, began, c.cached(clientKey))

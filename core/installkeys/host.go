@@ -41,6 +41,7 @@ func parseHost(raw string) (*url.URL, error) {
 	return host, nil
 }
 
+// isLoopback is strict, since the host is called: a resolver may answer anything for a name below localhost.
 func isLoopback(hostname string) bool {
 	addr, err := netip.ParseAddr(hostname)
 	return strings.EqualFold(hostname, "localhost") || err == nil && addr.IsLoopback()

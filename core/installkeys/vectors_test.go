@@ -1,22 +1,20 @@
 package installkeys_test
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/hostbond/hostbond/core/installkeys"
+	"github.com/hostbond/hostbond/core/internal/vectors"
 )
 
 func TestHostileTokensCauseNoRequest(t *testing.T) {
 	t.Parallel()
-	corpus := load[struct {
+	corpus := vectors.Load[struct {
 		Clock, Exp                                         int64
 		HS256Secret, LibraryOptions, Note, RSAPublicKeyPEM string
 		Tests                                              []struct {
@@ -56,7 +54,7 @@ func TestHostileTokensCauseNoRequest(t *testing.T) {
 // as invalid is not in a key file: use, alg, a second key of the same id, and how the modulus came about.
 func TestWycheproofKeys(t *testing.T) {
 	t.Parallel()
-	corpus := load[struct {
+	corpus := vectors.Load[struct {
 		NumberOfTests         int
 		Header, Notes, Schema json.RawMessage
 		TestGroups            []struct {
@@ -110,47 +108,4 @@ func integer(t *testing.T, text string) *big.Int {
 		t.Fatal(err)
 	}
 	return new(big.Int).SetBytes(value)
-}
-
-// load reads a corpus of vectors, which are kept beside the checkout and not in it.
-func load[T any](t *testing.T, name string) T {
-	t.Helper()
-	var corpus T
-	raw, err := os.ReadFile(filepath.Join(vectors(t), name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&corpus); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return corpus
-}
-
-func vectors(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("HOSTBOND_VECTORS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		if candidate := filepath.Join(dir, "shared", "vectors"); isDir(candidate) {
-			return candidate
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("no vectors: set HOSTBOND_VECTORS, or put them in shared/vectors beside the checkout")
-	}
-	t.Skip("no vectors: set HOSTBOND_VECTORS, or put them in shared/vectors beside the checkout")
-	return ""
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
