@@ -3,6 +3,7 @@ package core
 import (
 	"encoding/base64"
 	"strings"
+	"sync/atomic"
 )
 
 // maxTokenBytes caps what is decoded before anything is verified. Tokens of a site have 300 to 700 bytes.
@@ -32,9 +33,9 @@ func parseToken(raw string) (*token, *refusal) {
 	}
 	var t token
 	t.signingInput = strings.Clone(raw[:second]) // the token outlives a buffer that a framework may re-use
-	headerJSON, err := strictBase64.DecodeString(raw[:first])
-	if err != nil {
-		return nil, refuse(ReasonTokenMalformed, "header is not canonical base64url")
+	var refusal *refusal
+	if t.header, refusal = parseHeader(raw[:first]); refusal != nil {
+		return nil, refusal
 	}
 	claimsJSON, err := strictBase64.DecodeString(raw[first+1 : second])
 	if err != nil {
@@ -42,9 +43,6 @@ func parseToken(raw string) (*token, *refusal) {
 	}
 	if t.signature, err = strictBase64.DecodeString(raw[second+1:]); err != nil {
 		return nil, refuse(ReasonTokenMalformed, "signature is not canonical base64url")
-	}
-	if refusal := t.header.parse(headerJSON); refusal != nil {
-		return nil, refusal
 	}
 	if refusal := t.claims.parse(claimsJSON); refusal != nil {
 		return nil, refusal
@@ -62,6 +60,32 @@ const (
 type header struct {
 	algorithm string
 	keyID     string
+}
+
+// lastHeader is the last header that was good, as it was sent. Sites write theirs all alike, so few are read twice.
+// Those of callbacks, which name a key, are left out.
+var lastHeader atomic.Pointer[sentHeader]
+
+type sentHeader struct {
+	text   string
+	header header
+}
+
+func parseHeader(text string) (h header, _ *refusal) {
+	if last := lastHeader.Load(); last != nil && last.text == text {
+		return last.header, nil
+	}
+	data, err := strictBase64.DecodeString(text)
+	if err != nil {
+		return h, refuse(ReasonTokenMalformed, "header is not canonical base64url")
+	}
+	if refusal := h.parse(data); refusal != nil {
+		return h, refusal
+	}
+	if h.keyID == "" {
+		lastHeader.Store(&sentHeader{strings.Clone(text), h})
+	}
+	return h, nil
 }
 
 // headerMembers are the members of a header that mean something.
