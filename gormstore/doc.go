@@ -2,11 +2,13 @@
 // MariaDB. It imports no driver.
 //
 //	keys, err := gormstore.ParseKeyring(os.Getenv("SEAL_KEYS")) // gormstore.GenerateKey() made it once
-//	err = db.AutoMigrate(gormstore.Models()...)
 //	store, err := gormstore.New(db, keys)
+//	err = store.AutoMigrate(ctx)
 //	app, err := core.New(core.Config{AppKey: "com.example.app", BaseURL: baseURL, Store: store})
 //
-// Any number of replicas may share a database. They need no other coordination, but the same seal keys.
+// Any number of replicas may share a database, and start at once. They need no other coordination, but the same seal
+// keys. To migrate the tables along with the app's own models, give [Models] to GORM's AutoMigrate, in one process at a
+// time.
 //
 // # Secrets
 //
@@ -38,10 +40,11 @@
 // SQLite has one writer at a time. With these settings readers do not wait for it, and writers queue instead of failing;
 // here for github.com/glebarez/sqlite, which needs no C compiler:
 //
-//	hostbond.db?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)&_txlock=immediate
+//	hostbond.db?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_txlock=immediate
 //
-// With synchronous(NORMAL) what was stored survives a crash of the process; to survive a loss of power too it takes
-// synchronous(FULL). The file must be on a local disk. A database in memory is not shared by the connections of a pool.
+// With synchronous(FULL) a callback that was answered survives a loss of power. With NORMAL it survives a crash of the
+// process only, and a site whose new secret is lost is locked out until its next installed callback. The file must be on a
+// local disk. A database in memory is not shared by the connections of a pool.
 //
 // # PostgreSQL and MySQL
 //

@@ -58,7 +58,8 @@ func newSealKey(id string, key []byte) (SealKey, error) {
 }
 
 // GenerateKey returns a new seal key as text, "id:base64", for [ParseKeyring]. Whoever has it and the database has the
-// shared secrets; whoever has lost it needs a callback from every site. Keep it apart from the database, and a copy of it.
+// shared secrets; whoever has lost it needs an installed callback from every site. Keep it apart from the database,
+// and a copy of it.
 func GenerateKey() string {
 	key := make([]byte, SealKeyBytes)
 	rand.Read(key) // never fails
@@ -98,6 +99,9 @@ func NewKeyring(keys ...SealKey) (*Keyring, error) {
 // [GenerateKey] returns them. Base64 is that of RFC 4648 section 4, with padding; `openssl rand -base64 32` writes it.
 // Errors name a key by its place and do not quote the text.
 func ParseKeyring(text string) (*Keyring, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, errors.New(`gormstore: there is no seal key; make one with GenerateKey, or "k1:$(openssl rand -base64 32)"`)
+	}
 	var keys []SealKey
 	for n, entry := range strings.Split(text, ",") {
 		id, encoded, ok := strings.Cut(strings.TrimSpace(entry), ":")

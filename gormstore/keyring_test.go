@@ -151,6 +151,16 @@ func TestParseKeyringRefusesAndQuotesNothing(t *testing.T) {
 	}
 }
 
+func TestParseKeyringOfNothingSaysHowToMakeAKey(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", " ", "\n"} {
+		_, err := gormstore.ParseKeyring(text)
+		if want := "k1:$(openssl rand -base64 32)"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want an error with %s", text, err, want)
+		}
+	}
+}
+
 func TestNewKeyringRefusesNoKeyAndAnEmptyOne(t *testing.T) {
 	t.Parallel()
 	for name, keys := range map[string][]gormstore.SealKey{"none": nil, "an empty one": {{}}} {

@@ -21,7 +21,7 @@ type Store struct {
 var _ core.Store = (*Store)(nil)
 
 // New returns a store on db that seals shared secrets with sealer, which is a [Keyring] unless there is something better
-// at hand. It does no I/O, and the tables must be there before the first call: see [Models].
+// at hand. It does no I/O, and the tables must be there before the first call: see [Store.AutoMigrate].
 //
 // Of db only the connection, the dialect and the logger are used. Conditions, a table or a model that it carries do not
 // matter, but a transaction is refused, since what a store returns must be committed, and so is a dry run. The logger
@@ -43,17 +43,32 @@ func New(db *gorm.DB, sealer Sealer) (*Store, error) {
 		// Elsewhere the columns would not be sure to keep and compare bytes.
 		return nil, fmt.Errorf("gormstore: dialect %q is not supported, only %s, %s and %s are", name, sqlite, postgres, mysql)
 	}
-	if keys, ok := sealer.(*Keyring); sealer == nil || ok && keys == nil {
-		return nil, errors.New("gormstore: no sealer; shared secrets are sealed by a Keyring")
+	if cannotSeal(sealer) {
+		return nil, errors.New("gormstore: no sealer; shared secrets are sealed by a Keyring that has a key")
 	}
 	return &Store{db: session(db), sealer: sealer}, nil
 }
 
-// Models returns the models of all tables, for GORM's AutoMigrate:
+// cannotSeal finds what is left when the error of [NewKeyring] or [ParseKeyring] was ignored, or neither was called.
+func cannotSeal(sealer Sealer) bool {
+	switch keys := sealer.(type) {
+	case nil:
+		return true
+	case *Keyring:
+		return keys == nil || len(keys.keys) == 0
+	case Keyring:
+		return len(keys.keys) == 0
+	default:
+		return false
+	}
+}
+
+// Models returns the models of all tables, for an app that migrates them along with its own:
 //
-//	err := db.AutoMigrate(gormstore.Models()...)
+//	err := db.AutoMigrate(append(gormstore.Models(), &Project{})...)
 //
-// Migrating twice changes nothing. The tables and columns are described in the package comment.
+// Migrating twice changes nothing, but of two processes that do it at once one may fail; [Store.AutoMigrate]
+// tries again. The tables and columns are described in the package comment.
 func Models() []any {
 	return []any{&installationRow{}, &claimRow{}, &revocationRow{}}
 }

@@ -66,6 +66,8 @@ func TestNewNamesWhatIsWrong(t *testing.T) {
 		{"another dialect", open(t, "sqlserver", nil), keys, `"sqlserver"`},
 		{"no sealer", open(t, "sqlite", nil), nil, "no sealer"},
 		{"a keyring whose error was ignored", open(t, "sqlite", nil), (*gormstore.Keyring)(nil), "no sealer"},
+		{"a keyring without a key", open(t, "sqlite", nil), gormstore.Keyring{}, "no sealer"},
+		{"a pointer to one", open(t, "sqlite", nil), new(gormstore.Keyring), "no sealer"},
 	} {
 		store, err := gormstore.New(c.db, c.sealer)
 		if err == nil || store != nil {

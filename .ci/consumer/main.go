@@ -203,16 +203,17 @@ func (s fiberServer) Shutdown(ctx context.Context) error { return s.app.Shutdown
 
 func openSQLite(dir string) (core.Store, error) {
 	db, err := gorm.Open(sqlite.Open(filepath.Join(dir, "consumer.db") + "?_pragma=journal_mode(WAL)" +
-		"&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)&_txlock=immediate"))
+		"&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_txlock=immediate"))
 	if err != nil {
-		return nil, err
-	}
-	if err := db.AutoMigrate(gormstore.Models()...); err != nil {
 		return nil, err
 	}
 	keys, err := gormstore.ParseKeyring(gormstore.GenerateKey())
 	if err != nil {
 		return nil, err
 	}
-	return gormstore.New(db, keys)
+	store, err := gormstore.New(db, keys)
+	if err != nil {
+		return nil, err
+	}
+	return store, store.AutoMigrate(context.Background())
 }

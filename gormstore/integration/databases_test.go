@@ -36,7 +36,7 @@ var databases = []database{
 	{"MySQL", createMySQL(func(*mysqldriver.Config) {})},
 }
 
-const recommended = "?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)&_txlock=immediate"
+const recommended = "?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_txlock=immediate"
 
 func createSQLite(options string) func(t testing.TB) connect {
 	return func(t testing.TB) connect {

@@ -22,11 +22,8 @@ func Example() {
 	defer os.RemoveAll(dir)
 
 	db, err := gorm.Open(sqlite.Open(filepath.Join(dir, "hostbond.db")+
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)&_txlock=immediate"), &gorm.Config{})
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_txlock=immediate"), &gorm.Config{})
 	if err != nil {
-		log.Fatal(err)
-	}
-	if err := db.AutoMigrate(gormstore.Models()...); err != nil {
 		log.Fatal(err)
 	}
 	keys, err := gormstore.ParseKeyring(gormstore.GenerateKey())
@@ -35,6 +32,9 @@ func Example() {
 	}
 	store, err := gormstore.New(db, keys)
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := store.AutoMigrate(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 
