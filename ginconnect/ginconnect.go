@@ -7,9 +7,11 @@
 // with this package's formatter:
 //
 //	router := gin.New()
+//	router.RedirectTrailingSlash = false // its redirects repeat the token, and print it
 //	router.Use(gin.LoggerWithFormatter(ginconnect.LogFormatter))
 //
-// [gin.Recovery] dumps the whole request of a panic, the token in its URL included. net/http recovers too.
+// [gin.Recovery] dumps the request, the token in its URL included, in debug mode and when the client has gone. net/http
+// recovers too.
 package ginconnect
 
 import (

@@ -80,7 +80,7 @@ func (r release) checkModule(root, dir, goVersion string) error {
 				fault("requires %s, which is not listed for it", require.Mod.Path)
 			}
 		case dir == "core":
-			// A module with a replacement cannot be run by `go run …@version`, as the command of core is.
+			// A module with a replacement cannot be run by `go run …@version`.
 			fault("requires a sibling: %s", require.Mod.Path)
 		case at >= 0 && slices.Contains(r.unpublished, sibling):
 			fault("requires %s, which is never published", require.Mod.Path)

@@ -2,7 +2,7 @@
 // it is the reference that package storetest is proved on.
 //
 // It is not for production. A restart forgets every shared secret, and a site does not send its secret again of its own
-// accord: each one stays locked out until its next lifecycle callback. Two processes share nothing, so a secret that
+// accord: each one stays locked out until its next installed callback. Two processes share nothing, so a secret that
 // one of them was sent, or told to revoke, is unknown to the other.
 package memstore
 

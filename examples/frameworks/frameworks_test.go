@@ -236,19 +236,19 @@ func withoutToken(query string) string {
 }
 
 // readVectors reads the vectors, which are no part of this repository. They are in the directory HOSTBOND_VECTORS, or
-// beside the checkout.
+// beside the checkout. Without either it skips the test, but fails it when CI=true.
 func readVectors(t *testing.T) (vectors []vector) {
 	t.Helper()
 	dir := os.Getenv("HOSTBOND_VECTORS")
 	if dir == "" {
 		dir = filepath.Join("..", "..", "..", "shared", "vectors")
+		if _, err := os.Stat(dir); err != nil && os.Getenv("CI") != "true" {
+			t.Skip("vectors: none beside the checkout, and HOSTBOND_VECTORS is not set")
+		}
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "qsh-random.jsonl"))
-	switch {
-	case err != nil && os.Getenv("CI") == "true":
+	if err != nil {
 		t.Fatalf("vectors: %v", err)
-	case err != nil:
-		t.Skipf("vectors: none beside the checkout, and HOSTBOND_VECTORS names none: %v", err)
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); {
 		decoder := json.NewDecoder(bytes.NewReader(lines.Bytes()))

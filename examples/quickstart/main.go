@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	db := must(gorm.Open(sqlite.Open("app.db?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
+	db := must(gorm.Open(sqlite.Open("app.db?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 		"&_pragma=busy_timeout(5000)&_txlock=immediate")))
 	store := must(gormstore.New(db, must(gormstore.ParseKeyring(os.Getenv("SEAL_KEYS")))))
 	check(store.AutoMigrate(context.Background()))
@@ -27,6 +27,7 @@ func main() {
 	app := must(core.New(config))
 
 	router := gin.New()
+	router.RedirectTrailingSlash = false                         // its redirects repeat the token, and print it
 	router.Use(gin.LoggerWithFormatter(ginconnect.LogFormatter)) // Gin's own prints tokens
 	ginconnect.Mount(router, app)                                // the descriptor and the lifecycle callbacks
 	router.GET("/panel", ginconnect.Authenticate(app), func(c *gin.Context) {

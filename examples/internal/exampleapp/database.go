@@ -20,8 +20,9 @@ import (
 // maxConnections keeps a rush of requests from using up a server's connections, or the files that a process may open.
 const maxConnections = 16
 
-// sqliteOptions let readers go on while somebody writes, and writers queue instead of failing.
-const sqliteOptions = "_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(5000)&_txlock=immediate"
+// sqliteOptions let readers go on while somebody writes, writers queue instead of failing, and a commit survive a loss
+// of power.
+const sqliteOptions = "_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=busy_timeout(5000)&_txlock=immediate"
 
 // OpenStore opens the database at a DATABASE_URL, with tables that are up to date, and returns how to close it.
 func OpenStore(ctx context.Context, databaseURL string, sealer gormstore.Sealer) (*gormstore.Store, func() error, error) {

@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/core/memstore"
 )
 
 // grace is what requests under way get when the app stops. A site waits no longer for the answer to a callback.
@@ -66,10 +67,18 @@ func HTTP(handler http.Handler) Server {
 // process with exit code 1.
 func Main(build Build) {
 	if err := runFromEnv(build); err != nil {
-		// Several faults are one to a line.
-		fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "\n", "; "))
+		fmt.Fprintln(os.Stderr, oneLine(err))
 		os.Exit(1)
 	}
+}
+
+// oneLine returns the text of an error in which several faults are one to a line, or a list below a line with a colon.
+func oneLine(err error) string {
+	var faults []string
+	for fault := range strings.Lines(err.Error()) {
+		faults = append(faults, strings.TrimSpace(fault))
+	}
+	return strings.ReplaceAll(strings.Join(faults, "; "), ":; ", ": ")
 }
 
 func runFromEnv(build Build) error {
@@ -124,6 +133,9 @@ func Run(ctx context.Context, listener net.Listener, s Settings, build Build) (e
 	if config.BaseURL == "" {
 		config.BaseURL = "http://localhost:" + strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 	}
+	if err := check(config); err != nil {
+		return err
+	}
 	sealer, err := s.sealer(config.BaseURL, config.Logger)
 	if err != nil {
 		return err
@@ -152,6 +164,17 @@ func Run(ctx context.Context, listener net.Listener, s Settings, build Build) (e
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	return errors.Join(err, app.Close(drain))
+}
+
+// check names what is wrong with a configuration that has no store yet. Only of a right one can be said which seal keys
+// it needs, and only for a right one a key is made.
+func check(config core.Config) error {
+	config.Store = memstore.New()
+	app, err := core.New(config)
+	if err != nil {
+		return err
+	}
+	return app.Close(context.Background())
 }
 
 // maintain does the app's housekeeping now and once a day.

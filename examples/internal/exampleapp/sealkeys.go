@@ -63,7 +63,12 @@ func readOrMakeKey(file string) (string, error) {
 	return key, errors.Join(err, made.Close())
 }
 
+// isLoopback takes the hosts for which core takes http.
 func isLoopback(baseURL string) bool {
 	u, err := url.Parse(baseURL)
-	return err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback())
+	if err != nil {
+		return false
+	}
+	host := strings.ToLower(u.Hostname())
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
 }

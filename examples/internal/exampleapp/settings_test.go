@@ -71,9 +71,9 @@ func TestDatabaseURLNamesASQLiteFile(t *testing.T) {
 func TestSQLiteIsOpenedAsGormstoreRecommends(t *testing.T) {
 	t.Parallel()
 	for options, want := range map[string]struct{ journal, synchronous, busy string }{
-		"":                             {"wal", "1", "5000"},
-		"?_pragma=synchronous(FULL)":   {"wal", "2", "5000"},
-		"?_pragma=busy_timeout(10000)": {"wal", "1", "10000"},
+		"":                             {"wal", "2", "5000"},
+		"?_pragma=synchronous(NORMAL)": {"wal", "1", "5000"},
+		"?_pragma=busy_timeout(10000)": {"wal", "2", "10000"},
 	} {
 		dialector, err := parseDatabaseURL(filepath.Join(t.TempDir(), "app.db") + options)
 		if err != nil {
@@ -209,7 +209,8 @@ func TestADevelopmentKeyIsForThisMachineOnly(t *testing.T) {
 	t.Parallel()
 	s := Settings{Database: filepath.Join(t.TempDir(), "app.db")}
 	for _, baseURL := range []string{
-		"https://app.example.com", "http://192.168.1.2:8080", "https://localhost.example.com", "http://0.0.0.0:8080", "", ":",
+		"https://app.example.com", "http://192.168.1.2:8080", "https://localhost.example.com", "https://evillocalhost",
+		"http://0.0.0.0:8080", "", ":",
 	} {
 		if _, err := s.sealer(baseURL, silent); err == nil || !strings.HasPrefix(err.Error(), "SEAL_KEYS is not set") {
 			t.Errorf("BASE_URL %q: got %v, want an error about SEAL_KEYS", baseURL, err)
@@ -218,7 +219,9 @@ func TestADevelopmentKeyIsForThisMachineOnly(t *testing.T) {
 	if _, err := os.Stat(s.Database + ".seal-key"); !os.IsNotExist(err) {
 		t.Errorf("got %v, want no key file", err)
 	}
-	for _, baseURL := range []string{"http://localhost:8080", "http://127.0.0.2", "http://[::1]:8080"} {
+	for _, baseURL := range []string{
+		"http://localhost:8080", "http://LocalHost", "http://app.localhost:8080", "http://127.0.0.2", "http://[::1]:8080",
+	} {
 		if _, err := s.sealer(baseURL, silent); err != nil {
 			t.Errorf("BASE_URL %q: %v", baseURL, err)
 		}
