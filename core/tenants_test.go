@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,6 +69,7 @@ func (s *faultyStore) rotate(t *testing.T) {
 
 func (s *faultyStore) change(t *testing.T, change func(*core.Installation)) {
 	t.Helper()
+	synctest.Wait() // for what earlier requests have left to be recorded
 	row, err := s.Store.Get(t.Context(), core.Key{AppKey: appKey, ClientKey: "site"})
 	if err != nil {
 		t.Fatal(err)
@@ -238,13 +240,13 @@ func TestAStoreThatPanicsIsAStoreThatDoesNotAnswer(t *testing.T) {
 
 func TestAClockThatWasSetBackMakesNobodyWait(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
-		var back time.Duration
+		var back atomic.Int64
 		app := replica(func(c *core.Config) {
-			c.Now = func() time.Time { return time.Now().Round(0).Add(-back) }
+			c.Now = func() time.Time { return time.Now().Round(0).Add(-time.Duration(back.Load())) }
 			c.Leeway = 5 * time.Minute
 		})
 		want(t, authenticate(t, app, "site", first), "")
-		back = 4 * time.Minute
+		back.Store(int64(4 * time.Minute))
 		store.rotate(t)
 		began := time.Now()
 		want(t, authenticate(t, app, "site", second), "")
