@@ -249,7 +249,7 @@ func (a *App) commit(ctx context.Context, cb callback) (*Change, *refusal) {
 	}
 	defer unlock()
 	for range maxAttempts {
-		row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, cb.key) })
+		row, err := a.load(ctx, cb.key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, refuse(ReasonStore, "the installation could not be read").because(err)
 		}
@@ -264,31 +264,17 @@ func (a *App) commit(ctx context.Context, cb callback) (*Change, *refusal) {
 		if step.next == nil {
 			return change, nil
 		}
-		writing := a.config.Now()
-		revision, err := within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, step.next) })
+		err = a.save(ctx, step.next)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
 		if err != nil {
 			return nil, refuse(ReasonStore, "the installation could not be written").because(err)
 		}
-		step.next.Revision = revision
-		a.tenants.put(step.next, writing)
 		change.After = step.next.public()
 		return change, nil
 	}
 	return nil, refuse(ReasonBusy, "others kept changing the installation")
-}
-
-// within gives one call to the store its share of the time, and begins none after the end.
-func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
-	if err := ctx.Err(); err != nil {
-		var none T
-		return none, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	return call(ctx)
 }
 
 // announce logs a committed change and hands it to the app, on its own goroutine: the site is waiting.
@@ -333,12 +319,11 @@ func (a *App) supersede(ctx context.Context, by *Installation) {
 }
 
 func (a *App) markSuperseded(ctx context.Context, key Key, by *Installation) error {
-	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
+	row, err := a.load(ctx, key)
 	// Of two at one URL the later supersedes, in whatever order their goroutines run.
 	if err != nil || row.State != Installed || row.SupersededBy != "" || row.Watermark.After(by.Watermark) {
 		return err
 	}
 	row.SupersededBy = by.Key.ClientKey
-	_, err = within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
-	return err
+	return a.save(ctx, row)
 }

@@ -291,6 +291,18 @@ func TestWithTheStoreDownCallbacksAreRefusedAndNothingIsWritten(t *testing.T) {
 	}
 }
 
+func TestAStoreThatPanicsIsAStoreThatIsDown(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.install(t)
+	b.store.panics.Store(true)
+	b.wantRefused(t, b.site.Callback(fakehost.Installed), http.StatusServiceUnavailable, core.ReasonStore)
+	b.store.panics.Store(false)
+	if status := b.post(t, b.site.Callback(fakehost.Installed)); status != http.StatusNoContent {
+		t.Errorf("with the store well again: got %d, want 204", status)
+	}
+}
+
 func TestWithTheKeyHostDownCallbacksAreRefused(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool

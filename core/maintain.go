@@ -43,8 +43,7 @@ func (a *App) Maintain(ctx context.Context) (Maintenance, error) {
 			if forgotten == 0 {
 				continue
 			}
-			_, err := within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
-			switch {
+			switch err := a.save(ctx, row); {
 			case err == nil:
 				m.Forgotten += forgotten
 			case !errors.Is(err, ErrConflict): // whoever changed the row meanwhile goes first; there is always tomorrow

@@ -88,7 +88,7 @@ func (r *recorder) touch(t *tenant, activity Activity) {
 
 // evidence decides again on the row as it is now: the request saw a cached one.
 func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
-	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return r.app.config.Store.Get(ctx, key) })
+	row, err := r.app.load(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -98,12 +98,9 @@ func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
 	}
 	next := row.Clone()
 	retired := next.weigh(e, now, r.app.config.Settle)
-	writing := r.app.config.Now()
-	next.Revision, err = within(ctx, func(ctx context.Context) (int64, error) { return r.app.config.Store.Put(ctx, next) })
-	if err != nil {
+	if err := r.app.save(ctx, next); err != nil {
 		return err
 	}
-	r.app.tenants.put(next, writing)
 	r.log(ctx, row, next, retired)
 	return nil
 }

@@ -238,6 +238,7 @@ func (j *journal) String() string {
 type faultyStore struct {
 	core.Store
 	down       atomic.Bool
+	panics     atomic.Bool  // in place of any answer
 	unwritable atomic.Bool  // by Put; claims are still taken
 	slow       atomic.Int64 // nanoseconds that a read takes, if the context allows
 	gets       atomic.Int32
@@ -249,6 +250,9 @@ var errDown = errors.New("the store is down")
 
 func (s *faultyStore) Get(ctx context.Context, key core.Key) (*core.Installation, error) {
 	s.gets.Add(1)
+	if s.panics.Load() {
+		panic("in the store")
+	}
 	if s.down.Load() {
 		return nil, errDown
 	}
@@ -274,6 +278,9 @@ func (s *faultyStore) Put(ctx context.Context, row *core.Installation) (int64, e
 }
 
 func (s *faultyStore) Claim(ctx context.Context, claim core.Claim) (core.Claim, error) {
+	if s.panics.Load() {
+		panic("in the store")
+	}
 	if s.down.Load() {
 		return core.Claim{}, errDown
 	}

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -14,8 +13,6 @@ import (
 )
 
 const (
-	// storeTimeout is what one call to the store may take.
-	storeTimeout = time.Second
 	// readPause is between two reads of one tenant for the sake of a bad signature, and between two probes of a store
 	// that is down.
 	readPause = time.Second
@@ -157,30 +154,24 @@ func (c *tenants) join(ctx context.Context, flight <-chan singleflight.Result) (
 }
 
 // read asks the store, on a context of its own, since more than one request waits for the answer.
-func (c *tenants) read(clientKey string) (_ *tenant, err error) {
-	// A flight is nobody's goroutine: a panic in it would end the process.
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("hostbond: panic in the store: %v", v)
-		}
-	}()
+func (c *tenants) read(clientKey string) (*tenant, error) {
 	select {
 	case c.reading <- struct{}{}:
 		defer func() { <-c.reading }()
 	default:
 		return nil, errOverload
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
 	began := c.now()
-	row, err := c.store.Get(ctx, Key{c.appKey, clientKey})
+	row, err := within(context.Background(), func(ctx context.Context) (*Installation, error) {
+		return c.store.Get(ctx, Key{c.appKey, clientKey})
+	})
 	switch {
 	case errors.Is(err, ErrNotFound):
 		row = nil
 	case err != nil:
 		c.probeAt.Store(c.now().Add(readPause).UnixNano())
 		return nil, err
-	case row.Key != Key{c.appKey, clientKey}:
+	case row == nil || row.Key != Key{c.appKey, clientKey}:
 		// Whatever mixed the rows up, one tenant's secrets must not verify for another.
 		return nil, errors.New("hostbond: the store returned the row of another installation")
 	}

@@ -1,0 +1,47 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// storeTimeout is what one call to the store may take.
+const storeTimeout = time.Second
+
+// This file holds how the store is called: each call has its share of the time and may panic, and what was written is
+// known to this replica at once.
+
+// load reads the row as it is now, past the cache.
+func (a *App) load(ctx context.Context, key Key) (*Installation, error) {
+	return within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
+}
+
+// save writes the row, which the caller does not change any more.
+func (a *App) save(ctx context.Context, row *Installation) error {
+	writing := a.config.Now()
+	revision, err := within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
+	if err != nil {
+		return err
+	}
+	row.Revision = revision
+	a.tenants.put(row, writing)
+	return nil
+}
+
+// within gives one call to the store its share of the time, and begins none after the end. A panic in the store is an
+// error like any other: not every web server would survive it.
+func within[T any](ctx context.Context, call func(context.Context) (T, error)) (_ T, err error) {
+	if err := ctx.Err(); err != nil {
+		var none T
+		return none, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("hostbond: panic in the store: %v", v)
+		}
+	}()
+	return call(ctx)
+}
