@@ -6,13 +6,14 @@ import (
 
 	"github.com/hostbond/hostbond/core"
 	"github.com/hostbond/hostbond/gormstore"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 )
 
 // benchmark measures f on every kind of database, with one installation that has two secrets.
 func benchmark(b *testing.B, f func(*testing.B, *gormstore.Store, *core.Installation) error) {
-	for _, d := range databases {
-		b.Run(d.name, func(b *testing.B) {
-			store := newStore(b, open(b, d.create(b)(), nil), newKeyring(b))
+	for _, kind := range databases.Kinds {
+		b.Run(string(kind), func(b *testing.B) {
+			store := databases.NewStore(b, databases.New(b, kind, "").Open(b, nil), newKeyring(b))
 			i := install(b, store, "acme", "the first secret of acme", "the second secret of acme")
 			b.ReportAllocs()
 			for b.Loop() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hostbond/hostbond/core"
 	"github.com/hostbond/hostbond/gormstore"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 )
 
 const goroutines = 64
@@ -34,18 +35,18 @@ func atOnce(t *testing.T, f func(n int) error) {
 }
 
 // replicas returns two stores on one database.
-func replicas(t *testing.T, connect connect) [2]*gormstore.Store {
+func replicas(t *testing.T, database databases.Database) [2]*gormstore.Store {
 	t.Helper()
 	keys := newKeyring(t)
 	return [2]*gormstore.Store{
-		newStore(t, open(t, connect(), nil), keys),
-		newStore(t, open(t, connect(), nil), keys),
+		databases.NewStore(t, database.Open(t, nil), keys),
+		databases.NewStore(t, database.Open(t, nil), keys),
 	}
 }
 
 func TestUpdatesOfOneRowAreNotLost(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
-		stores := replicas(t, connect)
+	databases.Each(t, func(t *testing.T, database databases.Database) {
+		stores := replicas(t, database)
 		install(t, stores[0], "acme", "the secret of acme")
 		atOnce(t, func(n int) error {
 			store := stores[n%2]
@@ -67,8 +68,8 @@ func TestUpdatesOfOneRowAreNotLost(t *testing.T) {
 }
 
 func TestRowsDoNotGetInTheWayOfEachOther(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
-		stores := replicas(t, connect)
+	databases.Each(t, func(t *testing.T, database databases.Database) {
+		stores := replicas(t, database)
 		atOnce(t, func(n int) error {
 			store := stores[n%2]
 			i := &core.Installation{Key: core.Key{AppKey: appKey, ClientKey: fmt.Sprintf("client %02d", n)}}
@@ -96,8 +97,8 @@ func TestRowsDoNotGetInTheWayOfEachOther(t *testing.T) {
 }
 
 func TestExpiredClaimsAreForgottenWhileOthersCome(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
-		stores := replicas(t, connect)
+	databases.Each(t, func(t *testing.T, database databases.Database) {
+		stores := replicas(t, database)
 
 		// Each goroutine claims a token a second, which lives for five.
 		const tokens, life = 8, 5
@@ -118,7 +119,7 @@ func TestExpiredClaimsAreForgottenWhileOthersCome(t *testing.T) {
 
 		var expired, unexpired int64
 		end := start.Unix() + tokens - 1
-		db := open(t, connect(), nil)
+		db := database.Open(t, nil)
 		db.Table("hostbond_claims").Where("expires_at < ?", end).Count(&expired)
 		db.Table("hostbond_claims").Where("expires_at >= ?", end).Count(&unexpired)
 		if unexpired != goroutines*(life+1) {

@@ -5,11 +5,10 @@ import (
 	"testing"
 	"time"
 
-	mysqldriver "github.com/go-sql-driver/mysql"
 	"github.com/hostbond/hostbond/core"
 	"github.com/hostbond/hostbond/core/storetest"
 	"github.com/hostbond/hostbond/gormstore"
-	"github.com/jackc/pgx/v5"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 	"gorm.io/gorm/logger"
@@ -37,31 +36,22 @@ func unusual(prepare bool) *gorm.Config {
 func TestStoreFulfilsTheContractWhateverTheConfiguration(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		create  func(testing.TB) connect
+		kind    databases.Kind
+		options string
 		prepare bool
 	}{
-		{"SQLite that does not wait", createSQLite("?_pragma=busy_timeout(0)"), true},
-		{"PostgreSQL in simple protocol", createPostgres(func(c *pgx.ConnConfig) {
-			c.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-		}), false},
-		{"PostgreSQL, serializable", createPostgres(func(c *pgx.ConnConfig) {
-			c.RuntimeParams["default_transaction_isolation"] = "serializable"
-		}), true},
-		{"MySQL, not strict, counting rows found", createMySQL(func(c *mysqldriver.Config) {
-			c.ClientFoundRows = true
-			c.Params = map[string]string{"sql_mode": "''"}
-		}), true},
-		{"MySQL in latin1, with values in the statements", createMySQL(func(c *mysqldriver.Config) {
-			c.InterpolateParams = true
-			c.Collation = "latin1_swedish_ci"
-		}), false},
+		{"SQLite that does not wait", databases.SQLite, "_pragma=busy_timeout(0)", true},
+		{"PostgreSQL in simple protocol", databases.PostgreSQL, "default_query_exec_mode=simple_protocol", false},
+		{"PostgreSQL, serializable", databases.PostgreSQL, "default_transaction_isolation=serializable", true},
+		{"MySQL, not strict, counting rows found", databases.MySQL, "clientFoundRows=true&sql_mode=''", true},
+		{"MySQL in latin1, with values in the statements", databases.MySQL, "interpolateParams=true&collation=latin1_swedish_ci", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			// What the handle carries from earlier calls is not the store's.
-			db := open(t, c.create(t)(), unusual(c.prepare)).
+			db := databases.New(t, c.kind, c.options).Open(t, unusual(c.prepare)).
 				Table("elsewhere").Where("1 = 0").Order("nothing").Limit(1).Clauses(clause.Locking{Strength: "NONE"})
-			store := newStore(t, db, newKeyring(t))
+			store := databases.NewStore(t, db, newKeyring(t))
 			storetest.Run(t, func(*testing.T) core.Store { return store })
 		})
 	}
@@ -69,25 +59,25 @@ func TestStoreFulfilsTheContractWhateverTheConfiguration(t *testing.T) {
 
 func TestReadsGoToThePrimary(t *testing.T) {
 	t.Parallel()
-	primary, replica := createSQLite("")(t), createSQLite("")(t) // which is behind for ever
-	newStore(t, open(t, replica(), nil), newKeyring(t))
+	primary, replica := databases.New(t, databases.SQLite, ""), databases.New(t, databases.SQLite, "") // behind for ever
+	replica.Store(t)
 
-	db := open(t, primary(), nil)
-	if err := db.Use(dbresolver.Register(dbresolver.Config{Replicas: []gorm.Dialector{replica()}})); err != nil {
+	db := primary.Open(t, nil)
+	if err := db.Use(dbresolver.Register(dbresolver.Config{Replicas: []gorm.Dialector{replica.Dialector()}})); err != nil {
 		t.Fatal(err)
 	}
 	var tables int64
 	if err := db.Table("hostbond_installations").Count(&tables).Error; err != nil {
 		t.Fatalf("the test is in error: the application's own reads do not go to the replica: %v", err)
 	}
-	store := newStore(t, db, newKeyring(t))
+	store := databases.NewStore(t, db, newKeyring(t))
 	storetest.Run(t, func(*testing.T) core.Store { return store })
 }
 
 func TestNewRefusesATransaction(t *testing.T) {
 	t.Parallel()
 	for _, prepare := range []bool{false, true} {
-		db := open(t, createSQLite("")(t)(), &gorm.Config{PrepareStmt: prepare})
+		db := databases.New(t, databases.SQLite, "").Open(t, &gorm.Config{PrepareStmt: prepare})
 		err := db.Transaction(func(tx *gorm.DB) error {
 			_, err := gormstore.New(tx, newKeyring(t))
 			return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -30,17 +31,17 @@ func (b *buffer) Write(p []byte) (int, error) {
 }
 
 func TestTheLogHoldsNeitherSecretsNorSealedValues(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
+	databases.Each(t, func(t *testing.T, database databases.Database) {
 		var logged buffer
 		everything := logger.Config{LogLevel: logger.Info}
-		quiet := open(t, connect(), nil)
-		newStore(t, quiet, newKeyring(t))
+		quiet := database.Open(t, nil)
+		databases.NewStore(t, quiet, newKeyring(t))
 		for name, logger := range map[string]logger.Interface{
 			"log":  logger.New(log.New(&logged, "", 0), everything),
 			"slog": logger.NewSlogLogger(slog.New(slog.NewJSONHandler(&logged, nil)), everything),
 		} {
 			logged.Reset()
-			store := newStore(t, open(t, connect(), &gorm.Config{Logger: logger}).Debug(), newKeyring(t))
+			store := databases.NewStore(t, database.Open(t, &gorm.Config{Logger: logger}).Debug(), newKeyring(t))
 
 			const value = "a secret that is easy to find"
 			i := install(t, store, "acme", value)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hostbond/hostbond/gormstore"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
@@ -34,13 +35,13 @@ func (r *recorder) Trace(_ context.Context, _ time.Time, statement func() (strin
 var definition = regexp.MustCompile(`(?i)^\s*(CREATE|ALTER|DROP|RENAME|INSERT)`)
 
 func TestMigratingTwiceChangesNothing(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
+	databases.Each(t, func(t *testing.T, database databases.Database) {
 		for _, migration := range []struct {
 			name string
 			made bool
 		}{{"first", true}, {"second", false}} {
 			recorder := newRecorder()
-			db := open(t, connect(), &gorm.Config{Logger: recorder})
+			db := database.Open(t, &gorm.Config{Logger: recorder})
 			if err := db.AutoMigrate(gormstore.Models()...); err != nil {
 				t.Fatal(err)
 			}
@@ -52,10 +53,10 @@ func TestMigratingTwiceChangesNothing(t *testing.T) {
 }
 
 func TestReplicasMayMigrateAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
+	databases.Each(t, func(t *testing.T, database databases.Database) {
 		var replicas sync.WaitGroup
 		for range 6 {
-			store, err := gormstore.New(open(t, connect(), nil), newKeyring(t))
+			store, err := gormstore.New(database.Open(t, nil), newKeyring(t))
 			if err != nil {
 				t.Fatal(err)
 			}

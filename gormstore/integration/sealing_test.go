@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/glebarez/sqlite"
 	"github.com/hostbond/hostbond/core"
 	"github.com/hostbond/hostbond/gormstore"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 )
 
 const appKey = "com.example.app"
@@ -68,9 +68,9 @@ func wantValues(t *testing.T, i *core.Installation, values ...string) {
 }
 
 func TestSecretsOfASwappedRowDoNotOpen(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
-		db := open(t, connect(), nil)
-		store := newStore(t, db, newKeyring(t))
+	databases.Each(t, func(t *testing.T, database databases.Database) {
+		db := database.Open(t, nil)
+		store := databases.NewStore(t, db, newKeyring(t))
 		install(t, store, "acme", "the secret of acme")
 		install(t, store, "thief", "the secret of the thief")
 
@@ -96,15 +96,15 @@ func TestSecretsOfASwappedRowDoNotOpen(t *testing.T) {
 }
 
 func TestALostSealKeyLosesNoSecret(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
+	databases.Each(t, func(t *testing.T, database databases.Database) {
 		key := gormstore.GenerateKey()
-		db := open(t, connect(), nil)
-		store := newStore(t, db, parseKeyring(t, key))
+		db := database.Open(t, nil)
+		store := databases.NewStore(t, db, parseKeyring(t, key))
 		install(t, store, "a", "the first secret of a", "the second secret of a")
 		install(t, store, "b", "the only secret of b")
 
 		// A replica with another key reads every row, and adds what it is sent.
-		without := newStore(t, db, newKeyring(t))
+		without := databases.NewStore(t, db, newKeyring(t))
 		list, err := without.List(t.Context(), appKey, "", 10)
 		if err != nil || len(list) != 2 {
 			t.Fatalf("List without the key: got %d rows, %v, want 2", len(list), err)
@@ -129,16 +129,16 @@ func TestALostSealKeyLosesNoSecret(t *testing.T) {
 }
 
 func TestSealKeysRotate(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
+	databases.Each(t, func(t *testing.T, database databases.Database) {
 		oldKey, newKey := gormstore.GenerateKey(), gormstore.GenerateKey()
-		db := open(t, connect(), nil)
-		install(t, newStore(t, db, parseKeyring(t, oldKey)), "a", "the only secret of a")
-		install(t, newStore(t, db, parseKeyring(t, oldKey)), "b", "the only secret of b")
+		db := database.Open(t, nil)
+		install(t, databases.NewStore(t, db, parseKeyring(t, oldKey)), "a", "the only secret of a")
+		install(t, databases.NewStore(t, db, parseKeyring(t, oldKey)), "b", "the only secret of b")
 
-		both := newStore(t, db, parseKeyring(t, newKey, oldKey))
+		both := databases.NewStore(t, db, parseKeyring(t, newKey, oldKey))
 		wantValues(t, get(t, both, "a"), "the only secret of a")
 
-		onlyNew := newStore(t, db, parseKeyring(t, newKey))
+		onlyNew := databases.NewStore(t, db, parseKeyring(t, newKey))
 		wantValues(t, get(t, onlyNew, "a"), "")
 		if err := both.Reseal(t.Context(), appKey); err != nil {
 			t.Fatal(err)
@@ -156,8 +156,8 @@ func TestNoFileOfSQLiteHoldsASecret(t *testing.T) {
 		want   bool
 	}{"sealed": {newKeyring(t), false}, "in clear": {gormstore.InsecureNoSealing(), true}} {
 		dir := t.TempDir()
-		db := open(t, sqlite.Open(filepath.Join(dir, "hostbond.db")+recommended), nil)
-		store := newStore(t, db, c.sealer)
+		db := databases.InFile(filepath.Join(dir, "hostbond.db"), "").Open(t, nil)
+		store := databases.NewStore(t, db, c.sealer)
 		i := install(t, store, "acme", value)
 		i.Site.Description = "written twice"
 		put(t, store, i)

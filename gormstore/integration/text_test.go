@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 )
 
 // No database has rows under these: PostgreSQL has no text with a NUL or bad UTF-8, MySQL no such long keys.
 var impossible = []string{"nul\x00", "\x00", "not UTF-8 \xff", strings.Repeat("k", 256)}
 
 func TestAKeyThatCannotBeIsNotFoundRatherThanAnError(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
-		store := newStore(t, open(t, connect(), nil), newKeyring(t))
+	databases.Each(t, func(t *testing.T, database databases.Database) {
+		store := databases.NewStore(t, database.Open(t, nil), newKeyring(t))
 		for _, text := range impossible {
 			for _, key := range []core.Key{{AppKey: appKey, ClientKey: text}, {AppKey: text, ClientKey: "acme"}} {
 				if _, err := store.Get(t.Context(), key); !errors.Is(err, core.ErrNotFound) {
@@ -34,8 +35,8 @@ func TestAKeyThatCannotBeIsNotFoundRatherThanAnError(t *testing.T) {
 }
 
 func TestTextThatOneDatabaseWouldNotTakeIsRefusedByAll(t *testing.T) {
-	onEach(t, func(t *testing.T, connect connect) {
-		store := newStore(t, open(t, connect(), nil), newKeyring(t))
+	databases.Each(t, func(t *testing.T, database databases.Database) {
+		store := databases.NewStore(t, database.Open(t, nil), newKeyring(t))
 		refused := func(err error, what, text string) {
 			t.Helper()
 			if err == nil || errors.Is(err, core.ErrConflict) || !strings.Contains(err.Error(), "gormstore: ") {
