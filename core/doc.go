@@ -43,7 +43,10 @@
 //     like a site that has settled. The next signed install mends that; a symmetric installation stays locked out.
 //   - A thief who holds a secret that the site was offered and did not keep can settle on it while the site makes no
 //     request: for twice Settle, or for a week if the two were seen side by side, which is reported as contested.
-//   - A site that makes no request for 23 hours can lose its secret to eight updates that all fail after our commit.
+//   - A site that makes no request for 23 hours can lose a secret that no page load has shown yet to eight updates that
+//     all fail after our commit.
+//   - A site whose uninstalled callback was lost while eight secrets were waiting can install again only a day after its
+//     last request.
 //   - A callback that was answered 503 before its token could be claimed can be sent again with another body by whoever
 //     has read that token, for as long as it lives.
 //   - A symmetric first install that crashes before our commit leaves the site with a secret that we never had.

@@ -1,0 +1,224 @@
+package histories
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hostbond/hostbond/core"
+)
+
+var (
+	errBroken = errors.New("the connection to the database broke")
+	errDead   = errors.New("this process is dead")
+)
+
+// decision is what becomes of a call that has stopped at the store.
+type decision int
+
+const (
+	goOn decision = iota
+	failBefore
+	failAfter  // it is done, and nobody is told
+	failFirst  // nobody is told, and it is done later
+	throwPanic // in the driver
+	die
+	dieAfter // it is done, and the process is no more
+)
+
+var decisions = [...]string{"goes on", "fails", "is done, but fails", "fails, but is on its way", "panics", "dies", "is done, and dies"}
+
+// stop is a call that waits for its decision.
+type stop struct {
+	what     string
+	handling *handling // nil for what the recorder writes
+	store    *store
+	decision chan decision
+}
+
+func (s *stop) String() string {
+	if s.handling == nil {
+		return s.what + " of the recorder of " + s.store.replica.name
+	}
+	return s.what + " of " + s.handling.name
+}
+
+// store is the store of one process. The calls of callbacks, and what the recorder writes, stop until a step decides.
+type store struct {
+	world   *world
+	replica *replica
+	dead    bool
+}
+
+var _ core.Store = (*store)(nil)
+
+// take removes the stopped calls that match, in an order that does not depend on how goroutines were scheduled.
+func (w *world) take(match func(*stop) bool) (taken []*stop) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = slices.DeleteFunc(w.stopped, func(s *stop) bool {
+		if match(s) {
+			taken = append(taken, s)
+			return true
+		}
+		return false
+	})
+	slices.SortStableFunc(taken, func(a, b *stop) int { return strings.Compare(a.String(), b.String()) })
+	return taken
+}
+
+// wait stops the call, until a step decides or the caller's time is over.
+func (s *store) wait(ctx context.Context, what string) (decision, error) {
+	h, _ := ctx.Value(handlingKey{}).(*handling)
+	w := s.world
+	switch {
+	case s.dead:
+		return die, errDead
+	case s.replica.down:
+		return failBefore, errBroken
+	case w.calm, h == nil && what != "Put", h == nil && w.kind == leaked:
+		return goOn, nil
+	}
+	here := &stop{what, h, s, make(chan decision, 1)}
+	w.mu.Lock()
+	w.stopped = append(w.stopped, here)
+	w.mu.Unlock()
+	select {
+	case d := <-here.decision:
+		if d == throwPanic {
+			panic("in the driver")
+		}
+		return d, nil
+	case <-ctx.Done():
+		w.take(func(s *stop) bool { return s == here })
+		return failBefore, ctx.Err()
+	}
+}
+
+// call makes one call as it is decided.
+func call[T any](ctx context.Context, s *store, what string, inner func(context.Context) (T, error)) (T, error) {
+	var none T
+	d, err := s.wait(ctx, what)
+	if err != nil {
+		return none, err
+	}
+	h, _ := ctx.Value(handlingKey{}).(*handling)
+	switch d {
+	case goOn:
+		return inner(ctx)
+	case failAfter:
+		if h != nil {
+			h.misheard = true
+		}
+		_, _ = inner(ctx)
+	case failFirst:
+		if h != nil {
+			h.misheard = true
+		}
+		s.world.late = append(s.world.late, func() { _, _ = inner(context.WithoutCancel(ctx)) })
+	case dieAfter:
+		_, _ = inner(ctx)
+		return none, errDead
+	case die:
+		return none, errDead
+	}
+	return none, errBroken
+}
+
+func (s *store) Get(ctx context.Context, key core.Key) (*core.Installation, error) {
+	h, _ := ctx.Value(handlingKey{}).(*handling)
+	return call(ctx, s, "Get", func(ctx context.Context) (*core.Installation, error) {
+		began := time.Now()
+		row, err := s.world.store.Get(ctx, key)
+		if err == nil || errors.Is(err, core.ErrNotFound) {
+			s.replica.lastGood = began
+			if h != nil {
+				h.saw = row
+			}
+		}
+		return row, err
+	})
+}
+
+func (s *store) Put(ctx context.Context, row *core.Installation) (int64, error) {
+	h, _ := ctx.Value(handlingKey{}).(*handling)
+	return call(ctx, s, "Put", func(ctx context.Context) (int64, error) {
+		revision, err := s.world.store.Put(ctx, row)
+		if err == nil {
+			s.replica.lastGood = time.Now()
+			s.world.committed(h, row.Key)
+		}
+		if errors.Is(err, core.ErrConflict) {
+			s.world.events[metAnotherWrite] = true
+		}
+		return revision, err
+	})
+}
+
+func (s *store) Claim(ctx context.Context, claim core.Claim) (core.Claim, error) {
+	h, _ := ctx.Value(handlingKey{}).(*handling)
+	return call(ctx, s, "Claim", func(ctx context.Context) (core.Claim, error) {
+		first, err := s.world.store.Claim(ctx, claim)
+		if err == nil && h != nil {
+			h.delivery.claimed = true
+		}
+		return first, err
+	})
+}
+
+func (s *store) Delete(ctx context.Context, key core.Key, revision int64) error {
+	_, err := call(ctx, s, "Delete", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.world.store.Delete(ctx, key, revision)
+	})
+	return err
+}
+
+// The rest goes on as long as the process lives and the database is reached: what it does is not about secrets.
+
+func (s *store) up() error {
+	switch {
+	case s.dead:
+		return errDead
+	case s.replica.down:
+		return errBroken
+	}
+	return nil
+}
+
+func (s *store) List(ctx context.Context, appKey, after string, limit int) ([]*core.Installation, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	return s.world.store.List(ctx, appKey, after, limit)
+}
+
+func (s *store) Find(ctx context.Context, appKey string, by core.By, value string) ([]core.Key, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	return s.world.store.Find(ctx, appKey, by, value)
+}
+
+func (s *store) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
+	if err := s.up(); err != nil {
+		return err
+	}
+	s.world.seenAt = activity.SeenAt
+	return s.world.store.Touch(ctx, key, activity)
+}
+
+func (s *store) Revoke(ctx context.Context, revocation core.Revocation) error {
+	if err := s.up(); err != nil {
+		return err
+	}
+	return s.world.store.Revoke(ctx, revocation)
+}
+
+func (s *store) Revocations(ctx context.Context, appKey string) ([]core.Revocation, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	return s.world.store.Revocations(ctx, appKey)
+}
