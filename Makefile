@@ -16,6 +16,10 @@ proof: ## Get the modules of the commit HEAD as their users will, and use them.
 test race lint alone tour fuzz bench proof:
 	@bash .ci/run $@
 
+.PHONY: soak
+soak: ## Run the tests of reliability from ever new seeds; SOAK says how long (30m, 8h).
+	@bash .ci/run soak
+
 .PHONY: ci
 ci: ## Run all of this as CI does.
 	@bash .ci/run

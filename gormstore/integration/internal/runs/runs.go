@@ -9,13 +9,15 @@ import (
 	"testing"
 )
 
-// Scaled returns n, or a twentieth of it under the race detector, which makes everything so much slower.
+// Scaled returns n, or a twentieth of it with -short and under the race detector, which makes everything so much slower.
 func Scaled(n int) int {
-	if raceDetector {
+	if few() {
 		return max(1, n/20)
 	}
 	return n
 }
+
+func few() bool { return raceDetector || testing.Short() }
 
 // Seed returns what the random choices of a test begin from: HOSTBOND_SEED, or else 1, so that a change is not blamed
 // for what an unlucky number has found. It is logged.
@@ -40,7 +42,7 @@ const documentation = "../../../docs/reliability.md"
 // no more there than the n runs that were made.
 func Documented(t testing.TB, what, where string, n int) {
 	t.Helper()
-	if raceDetector || t.Failed() {
+	if few() || t.Failed() {
 		return
 	}
 	text, err := os.ReadFile(documentation)
