@@ -6,6 +6,7 @@ package databases
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"net/url"
@@ -132,7 +133,7 @@ func createOn(t testing.TB, driver, dsn, create, drop string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := server.Exec(drop); err != nil {
+		if _, err := server.ExecContext(context.Background(), drop); err != nil {
 			t.Error(err)
 		}
 		if err := server.Close(); err != nil {
@@ -156,21 +157,39 @@ func (d Database) Dialector() gorm.Dialector {
 // Open opens the database with GORM and closes it after the test. Without a configuration it logs nothing.
 func (d Database) Open(t testing.TB, config *gorm.Config) *gorm.DB {
 	t.Helper()
-	db, err := gorm.Open(d.Dialector(), cmp.Or(config, &gorm.Config{Logger: logger.Discard}))
+	db, pool, err := d.open(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := db.DB()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool.SetMaxOpenConns(16) // the servers' limit is shared by all tests
 	t.Cleanup(func() {
 		if err := pool.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return db
+}
+
+// Connect opens the database with GORM, which logs nothing, where there is no test to close it: in another process, or
+// for a part of a test.
+func (d Database) Connect() (db *gorm.DB, disconnect func() error, err error) {
+	db, pool, err := d.open(nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return db, pool.Close, nil
+}
+
+func (d Database) open(config *gorm.Config) (*gorm.DB, *sql.DB, error) {
+	db, err := gorm.Open(d.Dialector(), cmp.Or(config, &gorm.Config{Logger: logger.Discard}))
+	if err != nil {
+		return nil, nil, err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return nil, nil, err
+	}
+	pool.SetMaxOpenConns(16) // the servers' limit is shared by all tests
+	return db, pool, nil
 }
 
 // Store opens the database and returns a store on it, with its tables. Each call stands for another replica; all of
