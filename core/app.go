@@ -47,7 +47,7 @@ func New(c Config) (*App, error) {
 		audiences:  slices.Concat([]string{c.BaseURL}, c.BaseURLs),
 		descriptor: descriptor,
 		keys:       keys,
-		tenants:    newTenants(c.Store, c.AppKey, c.CacheSize, c.CacheTTL, c.MaxStale, c.Now),
+		tenants:    newTenants(c),
 		locks:      newKeyLocks(),
 		background: newBackground(),
 		log:        c.Logger.With("app_key", c.AppKey),

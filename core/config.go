@@ -86,6 +86,10 @@ type Config struct {
 	// of yours calls it.
 	MaintainEvery time.Duration
 
+	// RevokedFingerprints are secrets that verify nothing, for any tenant, whatever the store says: those of
+	// [App.Revoke] from before a database was restored from a backup, say.
+	RevokedFingerprints []Fingerprint
+
 	// OnChange is called after a lifecycle callback is committed: on a goroutine of its own, with a context that is
 	// not cancelled, at most once for each change. A panic in it is logged. Close waits for it, so it must not call
 	// Close. An app that must not miss a change compares Installation.SecretVersion.
@@ -165,6 +169,7 @@ func (c Config) withDefaults() Config {
 	if len(c.AllowedHosts) == 0 {
 		c.AllowedHosts = []string{"atlassian.net", "jira.com"}
 	}
+	c.RevokedFingerprints = slices.Clone(c.RevokedFingerprints)
 	c.AllowedHosts = slices.Clone(c.AllowedHosts)
 	for n, host := range c.AllowedHosts {
 		c.AllowedHosts[n] = strings.ToLower(strings.TrimPrefix(host, "."))
@@ -212,6 +217,11 @@ func (c Config) validate() error {
 		// A single label, such as com, would allow all that lies under it.
 		if !hostName.MatchString(host) || !strings.Contains(host, ".") && host != "localhost" {
 			fault(fmt.Sprintf("AllowedHosts[%d]", n), "%q is no domain", host)
+		}
+	}
+	for n, f := range c.RevokedFingerprints {
+		if !f.valid() {
+			fault(fmt.Sprintf("RevokedFingerprints[%d]", n), "is not the SHA-256 of a secret in lower-case hex")
 		}
 	}
 	if c.MaxTokenLife < time.Second || c.MaxTokenLife > 24*time.Hour {

@@ -71,7 +71,8 @@ func TestWhatIsConfiguredIsKept(t *testing.T) {
 		KeyHosts: []string{"https://keys.example"}, KeyTransport: http.DefaultTransport, AllowedHosts: []string{"example.net"},
 		SymmetricInstalls: true, InsecureUnsignedFirstInstall: true,
 		MaxTokenLife: time.Minute, Leeway: time.Second, Settle: time.Hour, CacheTTL: -1, MaxStale: time.Second, CacheSize: 1,
-		MaintainEvery: time.Hour, Logger: slog.New(slog.DiscardHandler),
+		RevokedFingerprints: []Fingerprint{fingerprint("S1")},
+		MaintainEvery:       time.Hour, Logger: slog.New(slog.DiscardHandler),
 	}
 	for field, value := range reflect.ValueOf(want).Fields() {
 		if value.IsZero() && field.Type.Kind() != reflect.Func { // which are not comparable

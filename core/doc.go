@@ -25,6 +25,12 @@
 // it kept: two of them, made at least [Config].Settle after the last offer and as long apart from each other. Then
 // those it left behind are retired and erased. If two secrets were in use side by side, that takes a week.
 //
+// # When a secret has leaked
+//
+// [App.Exposure] lists the sites for which it verifies, and what each would be left with. [App.Revoke] bars it for good,
+// for one tenant or for all: no request, no callback, no evidence, and no callback brings it back. Every row is held
+// against the revocations when it is read, here and on every replica.
+//
 // # Promises
 //
 //   - No request is accepted without a valid signature by a usable secret that this tenant was offered, made for that
@@ -32,6 +38,8 @@
 //   - A callback that was answered with 204 is in the store for good.
 //   - With signed installs, no single crash, lost answer, race or replay locks a site out or lets in a secret that the
 //     site did not send.
+//   - A revoked secret verifies nothing: where it was revoked at once, elsewhere within [Config].CacheTTL, or within
+//     [Config].MaxStale on a replica that is cut off from its store.
 //   - No secret and no token appears in what is logged, returned or printed.
 //   - A request of a tenant that was read within [Config].CacheTTL waits for nothing.
 //

@@ -27,7 +27,7 @@ const (
 	ReasonNotInstalled  ReasonCode = "not_installed"  // the installation was uninstalled
 	ReasonBadSignature  ReasonCode = "bad_signature"  // by no usable secret or key
 	ReasonRetired       ReasonCode = "retired"        // by a secret that the site has left behind
-	ReasonRevoked       ReasonCode = "revoked"        // offering a secret that was revoked
+	ReasonRevoked       ReasonCode = "revoked"        // by a secret that was revoked, or offering it
 	ReasonUnknownKey    ReasonCode = "unknown_key"    // no key host knows the key id
 
 	// What the token says (401).

@@ -113,7 +113,7 @@ type SecretState string
 const (
 	Usable  SecretState = "usable"  // verifies requests
 	Retired SecretState = "retired" // verifies nothing; a callback that is not older may offer it again
-	Revoked SecretState = "revoked" // verifies nothing, for good; nothing revokes yet
+	Revoked SecretState = "revoked" // verifies nothing, for good: see App.Revoke
 )
 
 // Run is a sequence of verified tokens by which a site shows which secret it has kept. The zero value is no run.

@@ -249,10 +249,11 @@ func (a *App) commit(ctx context.Context, cb callback) (*Change, *refusal) {
 	}
 	defer unlock()
 	for range maxAttempts {
-		row, err := a.load(ctx, cb.key)
+		row, revoked, err := a.load(ctx, cb.key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, refuse(ReasonStore, "the installation could not be read").because(err)
 		}
+		cb.revoked = revoked.has(cb.key.ClientKey, cb.secret.Fingerprint())
 		if err != nil {
 			row = nil
 		}
@@ -319,7 +320,7 @@ func (a *App) supersede(ctx context.Context, by *Installation) {
 }
 
 func (a *App) markSuperseded(ctx context.Context, key Key, by *Installation) error {
-	row, err := a.load(ctx, key)
+	row, _, err := a.load(ctx, key)
 	// Of two at one URL the later supersedes, in whatever order their goroutines run.
 	if err != nil || row.State != Installed || row.SupersededBy != "" || row.Watermark.After(by.Watermark) {
 		return err

@@ -7,12 +7,8 @@ import (
 	"time"
 )
 
-const (
-	// retiredHistory is how long the fingerprint of a retired secret is kept.
-	retiredHistory = 90 * 24 * time.Hour
-	// maintainBatch is how many rows are read at once.
-	maintainBatch = 200
-)
+// retiredHistory is how long the fingerprint of a retired secret is kept.
+const retiredHistory = 90 * 24 * time.Hour
 
 // Maintenance counts what [App.Maintain] found.
 type Maintenance struct {
@@ -29,29 +25,23 @@ type Maintenance struct {
 // be cancelled at any point.
 func (a *App) Maintain(ctx context.Context) (Maintenance, error) {
 	var m Maintenance
-	after := ""
-	for {
-		rows, err := within(ctx, func(ctx context.Context) ([]*Installation, error) {
-			return a.config.Store.List(ctx, a.config.AppKey, after, maintainBatch)
-		})
-		if err != nil || len(rows) == 0 {
+	for row, err := range a.installations(ctx) {
+		if err != nil {
 			return m, err
 		}
-		for _, row := range rows {
-			m.count(row)
-			forgotten := row.forgetRetired(wholeSeconds(a.config.Now()).Add(-retiredHistory))
-			if forgotten == 0 {
-				continue
-			}
-			switch err := a.save(ctx, row); {
-			case err == nil:
-				m.Forgotten += forgotten
-			case !errors.Is(err, ErrConflict): // whoever changed the row meanwhile goes first; there is always tomorrow
-				return m, err
-			}
+		m.count(row)
+		forgotten := row.forgetRetired(wholeSeconds(a.config.Now()).Add(-retiredHistory))
+		if forgotten == 0 {
+			continue
 		}
-		after = rows[len(rows)-1].Key.ClientKey
+		switch err := a.save(ctx, row); {
+		case err == nil:
+			m.Forgotten += forgotten
+		case !errors.Is(err, ErrConflict): // whoever changed the row meanwhile goes first; there is always tomorrow
+			return m, err
+		}
 	}
+	return m, nil
 }
 
 // maintain is Maintain on a ticker.

@@ -88,7 +88,7 @@ func (r *recorder) touch(t *tenant, activity Activity) {
 
 // evidence decides again on the row as it is now: the request saw a cached one.
 func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
-	row, err := r.app.load(ctx, key)
+	row, _, err := r.app.load(ctx, key)
 	if err != nil {
 		return err
 	}

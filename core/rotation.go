@@ -32,6 +32,7 @@ type callback struct {
 	key      Key
 	site     Site
 	secret   Secret // zero if the body brought none
+	revoked  bool   // the secret, by an operator
 }
 
 // transition is what a callback makes of a row.
@@ -93,6 +94,9 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 		retired = next.weigh(evidence{cb.signer, cb.issuedAt}, now, settle)
 	}
 	next.Signing = stricter(row.Signing, cb.signing)
+	if cb.revoked {
+		return transition{}, refuse(ReasonRevoked, "the offered secret was revoked")
+	}
 	if !cb.secret.IsZero() {
 		if cb.signing == SignedHS256 && next.usable() >= maxUsable {
 			retired = append(retired, next.keepSigner(cb, now, settle)...)
@@ -207,7 +211,7 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 	fingerprint := secret.Fingerprint()
 	known := i.find(fingerprint)
 	switch {
-	case known >= 0 && i.Secrets[known].State == Revoked:
+	case known >= 0 && i.Secrets[known].State == Revoked: // also if the revocation itself is gone
 		return nil, refuse(ReasonRevoked, "the offered secret was revoked")
 	case known >= 0 && i.Secrets[known].State == Retired && issuedAt.Before(i.Secrets[known].RetiredAt):
 		return nil, refuse(ReasonStale, "the offered secret was retired after this callback was made")
@@ -279,6 +283,28 @@ func (i *Installation) retire(at time.Time, match func(n int, s StoredSecret) bo
 	}
 	i.forgetOldest()
 	return retired
+}
+
+// revoke takes the secrets that match out of use for good and erases them, the retired ones too. What they have proved
+// is void.
+func (i *Installation) revoke(match func(StoredSecret) bool, at time.Time) {
+	newest := i.Newest()
+	for n := range i.Secrets {
+		s := &i.Secrets[n]
+		if !match(*s) {
+			continue
+		}
+		s.State, s.RetiredAt, s.Value, s.Sealed = Revoked, at, Secret{}, nil
+		if i.Run.Fingerprint == s.Fingerprint {
+			i.clearRun()
+		}
+		if i.Proven == s.Fingerprint {
+			i.Proven = ""
+		}
+	}
+	if i.Newest() != newest {
+		i.SecretVersion++
+	}
 }
 
 // forgetOldest drops the oldest retired secrets beyond maxRetired. Revoked ones stay for good.

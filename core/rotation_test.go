@@ -368,3 +368,32 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Errorf("got %d usable and %d retired secrets, want %d and %d", row.usable(), retired, maxUsable, maxRetired)
 	}
 }
+
+func TestRevokingErasesASecretAndVoidsWhatItHasProved(t *testing.T) {
+	t.Parallel()
+	row := offered(t, "S1", "S2")
+	row.weigh(evidence{fingerprint("S2"), minute(30)}, minute(30), settle)
+	version := row.SecretVersion
+	row.revoke(func(s StoredSecret) bool { return s.Fingerprint == fingerprint("S2") }, minute(31))
+	revoked := row.Secrets[row.find(fingerprint("S2"))]
+	if revoked.State != Revoked || !revoked.Value.IsZero() || !revoked.RetiredAt.Equal(minute(31)) {
+		t.Errorf("got %s, erased %t, at %v, want it revoked at minute 31", revoked.State, revoked.Value.IsZero(), revoked.RetiredAt)
+	}
+	if row.Run != (Run{}) || row.Proven != "" {
+		t.Errorf("got run %v and proven %q, want none", row.Run, row.Proven.Short())
+	}
+	if row.Newest() != fingerprint("S1") || row.SecretVersion != version+1 {
+		t.Error("want S1 as the newest, and the version to tell")
+	}
+	if row.judge(evidence{fingerprint("S2"), minute(60)}, minute(60), settle) != provesNothing {
+		t.Error("a revoked secret still proves something")
+	}
+}
+
+func TestARevokedSecretIsRefusedThoughTheRowHasNeverHadIt(t *testing.T) {
+	t.Parallel()
+	cb := offer("S2", 2)
+	cb.revoked = true
+	refused(t, offered(t, "S1"), cb, 2, ReasonRevoked)
+	refused(t, nil, cb, 2, ReasonRevoked)
+}

@@ -80,3 +80,9 @@ type Fingerprint string
 
 // Short returns the first twelve characters, enough to tell the secrets of one installation apart by eye.
 func (f Fingerprint) Short() string { return string(f[:min(12, len(f))]) }
+
+// valid reports whether f can be the fingerprint of a secret.
+func (f Fingerprint) valid() bool {
+	sum, err := hex.DecodeString(string(f))
+	return err == nil && hex.EncodeToString(sum) == string(f) && len(sum) == sha256.Size
+}

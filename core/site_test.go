@@ -287,6 +287,20 @@ func (s *faultyStore) Claim(ctx context.Context, claim core.Claim) (core.Claim, 
 	return s.Store.Claim(ctx, claim)
 }
 
+func (s *faultyStore) Revocations(ctx context.Context, appKey string) ([]core.Revocation, error) {
+	if s.down.Load() {
+		return nil, errDown
+	}
+	return s.Store.Revocations(ctx, appKey)
+}
+
+func (s *faultyStore) Revoke(ctx context.Context, revocation core.Revocation) error {
+	if s.down.Load() {
+		return errDown
+	}
+	return s.Store.Revoke(ctx, revocation)
+}
+
 func (s *faultyStore) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
 	if s.down.Load() {
 		return errDown

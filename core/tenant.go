@@ -9,10 +9,10 @@ import (
 // tenant is an installation made ready to verify requests. It is shared by requests and never changes, but for the
 // marks that save work.
 type tenant struct {
-	row     *Installation // nil for an unknown client key
-	readAt  time.Time     // when the read that brought the row began
-	usable  []verifier    // the one offered last first
-	retired []verifier    // secrets that this process has seen in use; they only explain a refusal
+	row    *Installation // nil for an unknown client key
+	readAt time.Time     // when the read that brought the row began
+	usable []verifier    // the one offered last first
+	former []verifier    // secrets that this process has seen in use; they only explain a refusal
 
 	rereadAt     atomic.Int64 // when a later read began, in Unix nanoseconds; 0 if none has
 	likeliest    atomic.Int32 // index in usable of the secret that verified last
@@ -25,6 +25,7 @@ type tenant struct {
 type verifier struct {
 	fingerprint Fingerprint
 	hs256       *hs256 // nil if the secret could not be opened
+	state       SecretState
 }
 
 // newTenant prepares a row. What an earlier reading of the row has prepared is taken over.
@@ -40,9 +41,9 @@ func newTenant(row *Installation, readAt time.Time, before *tenant) *tenant {
 			prepared = newHS256(secret.Value)
 			fallthrough
 		case secret.State == Usable:
-			t.usable = append(t.usable, verifier{secret.Fingerprint, prepared})
+			t.usable = append(t.usable, verifier{secret.Fingerprint, prepared, secret.State})
 		case prepared != nil:
-			t.retired = append(t.retired, verifier{secret.Fingerprint, prepared})
+			t.former = append(t.former, verifier{secret.Fingerprint, prepared, secret.State})
 		}
 	}
 	return t
@@ -52,7 +53,7 @@ func (t *tenant) prepared(f Fingerprint) *hs256 {
 	if t == nil {
 		return nil
 	}
-	for _, known := range [][]verifier{t.usable, t.retired} {
+	for _, known := range [][]verifier{t.usable, t.former} {
 		for _, v := range known {
 			if v.fingerprint == f {
 				return v.hs256
@@ -112,10 +113,14 @@ func (t *tenant) signer(token *token) (Fingerprint, *refusal) {
 			return secret.fingerprint, nil
 		}
 	}
-	for _, secret := range t.retired {
-		if secret.hs256.verify(token.signingInput, token.signature) {
-			return "", refuse(ReasonRetired, "signed with secret "+secret.fingerprint.Short()+", which the site had left behind")
+	for _, secret := range t.former {
+		if !secret.hs256.verify(token.signingInput, token.signature) {
+			continue
 		}
+		if secret.state == Revoked {
+			return "", refuse(ReasonRevoked, "signed with secret "+secret.fingerprint.Short()+", which was revoked")
+		}
+		return "", refuse(ReasonRetired, "signed with secret "+secret.fingerprint.Short()+", which the site had left behind")
 	}
 	if unreadable {
 		return "", refuse(ReasonUnreadable, "a secret of the installation cannot be opened; is its seal key configured?")

@@ -22,11 +22,16 @@ const (
 	maxWaitingStrangers = 64
 
 	cacheShards = 64
+
+	// revocationReads is how often in a TTL the revocations are read, for the sake of all tenants.
+	revocationReads = 5
 )
 
 // tenants reads installations through a cache. The cache follows the store within its TTL; a bad signature looks at
 // the store at once, so that a rotation on one replica is known to all.
 type tenants struct {
+	revocations *revocations
+
 	store    Store
 	appKey   string
 	now      func() time.Time
@@ -50,9 +55,12 @@ type cacheShard struct {
 	strangers *simplelru.LRU[string, *tenant]
 }
 
-func newTenants(store Store, appKey string, size int, ttl, maxStale time.Duration, now func() time.Time) *tenants {
+func newTenants(config Config) *tenants {
 	c := &tenants{
-		store: store, appKey: appKey, now: now, ttl: ttl, maxStale: maxStale,
+		revocations: &revocations{
+			store: config.Store, appKey: config.AppKey, now: config.Now, configured: config.RevokedFingerprints,
+		},
+		store: config.Store, appKey: config.AppKey, now: config.Now, ttl: config.CacheTTL, maxStale: config.MaxStale,
 		seed:             maphash.MakeSeed(),
 		reading:          make(chan struct{}, maxReads),
 		waiting:          make(chan struct{}, maxWaiting),
@@ -60,7 +68,7 @@ func newTenants(store Store, appKey string, size int, ttl, maxStale time.Duratio
 	}
 	for n := range c.shards {
 		// The error is for sizes below one.
-		c.shards[n].known, _ = simplelru.NewLRU[string, *tenant]((size+cacheShards-1)/cacheShards, nil)
+		c.shards[n].known, _ = simplelru.NewLRU[string, *tenant]((config.CacheSize+cacheShards-1)/cacheShards, nil)
 		c.shards[n].strangers, _ = simplelru.NewLRU[string, *tenant](cacheShards, nil)
 	}
 	return c
@@ -125,7 +133,26 @@ func (c *tenants) reread(ctx context.Context, clientKey string) (*tenant, *refus
 
 // put makes a row that was just written known to this replica. writing is when the write began.
 func (c *tenants) put(row *Installation, writing time.Time) {
-	c.cache(row.Key.ClientKey, newTenant(row, writing, c.cached(row.Key.ClientKey)))
+	if c.revocations.known() != nil { // else there is no cache to keep in step yet
+		c.cache(row.Key.ClientKey, row, writing)
+	}
+}
+
+// revoke takes a secret that was just revoked away from the tenants that are known here. A read that is under way meets
+// the revocation when it is cached.
+func (c *tenants) revoke(revocation Revocation) {
+	revoked := c.revocations.add(revocation)
+	for n := range c.shards {
+		s := &c.shards[n]
+		s.mu.Lock()
+		for _, clientKey := range s.known.Keys() {
+			t, _ := s.known.Peek(clientKey)
+			if row := revoked.strike(t.row); row != t.row {
+				s.known.Add(clientKey, newTenant(row, t.readAt, t))
+			}
+		}
+		s.mu.Unlock()
+	}
 }
 
 var (
@@ -162,23 +189,33 @@ func (c *tenants) read(clientKey string) (*tenant, error) {
 		return nil, errOverload
 	}
 	began := c.now()
+	row, err := c.lookUp(clientKey)
+	if err != nil {
+		c.probeAt.Store(c.now().Add(readPause).UnixNano())
+		return nil, err
+	}
+	c.probeAt.Store(0)
+	return c.cache(clientKey, row, began), nil
+}
+
+// lookUp returns the row, or nil if there is none. What is known of revocations by then is recent.
+func (c *tenants) lookUp(clientKey string) (*Installation, error) {
+	if _, err := c.revocations.recent(c.ttl / revocationReads); err != nil {
+		return nil, err
+	}
 	row, err := within(context.Background(), func(ctx context.Context) (*Installation, error) {
 		return c.store.Get(ctx, Key{c.appKey, clientKey})
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
-		row = nil
+		return nil, nil
 	case err != nil:
-		c.probeAt.Store(c.now().Add(readPause).UnixNano())
 		return nil, err
 	case row == nil || row.Key != Key{c.appKey, clientKey}:
 		// Whatever mixed the rows up, one tenant's secrets must not verify for another.
 		return nil, errors.New("hostbond: the store returned the row of another installation")
 	}
-	c.probeAt.Store(0)
-	t := newTenant(row, began, c.cached(clientKey))
-	c.cache(clientKey, t)
-	return t, nil
+	return row, nil
 }
 
 // mayProbe reports whether the store is worth a call: always while it answers, once a second while it is down.
@@ -210,20 +247,29 @@ func (c *tenants) cached(clientKey string) *tenant {
 	return t
 }
 
-// cache keeps t unless the cached row is a newer one: a read that began before a write may end after it. Past the TTL
-// a smaller revision is believed, since a database may have been restored.
-func (c *tenants) cache(clientKey string, t *tenant) {
+// cache prepares a row, which is nil for an unknown client key, and keeps it unless the cached one is newer: a read that
+// began before a write may end after it. Past the TTL a smaller revision is believed, since a database may have been
+// restored. A row is as old as what is known of revocations, so that neither is used for longer than it may be.
+func (c *tenants) cache(clientKey string, row *Installation, readAt time.Time) *tenant {
 	s := c.shard(clientKey)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old, ok := s.known.Peek(clientKey); ok && old.revision() > t.revision() && t.readAt.Sub(old.readAt) < c.ttl {
-		return
+	revoked := c.revocations.known()
+	if row != nil {
+		row = revoked.strike(row)
 	}
-	if t.row == nil {
+	old, ok := s.known.Peek(clientKey)
+	t := newTenant(row, earlier(readAt, revoked.readAt), old)
+	t.rereadAt.Store(readAt.UnixNano())
+	if ok && old.revision() > t.revision() && t.readAt.Sub(old.readAt) < c.ttl {
+		return t
+	}
+	if row == nil {
 		s.known.Remove(clientKey)
 		s.strangers.Add(clientKey, t)
-		return
+		return t
 	}
 	s.strangers.Remove(clientKey)
 	s.known.Add(clientKey, t)
+	return t
 }
