@@ -242,18 +242,26 @@ type faultyStore struct {
 	unwritable atomic.Bool  // by Put; claims are still taken
 	slow       atomic.Int64 // nanoseconds that a read takes, if the context allows
 	gets       atomic.Int32
+	failed     atomic.Int32 // calls while it was down
 	puts       atomic.Int32
 	before     atomic.Pointer[func()] // runs once between a read and the Put after it
 }
 
 var errDown = errors.New("the store is down")
 
+func (s *faultyStore) isDown() bool {
+	if s.down.Load() {
+		s.failed.Add(1)
+	}
+	return s.down.Load()
+}
+
 func (s *faultyStore) Get(ctx context.Context, key core.Key) (*core.Installation, error) {
 	s.gets.Add(1)
 	if s.panics.Load() {
 		panic("in the store")
 	}
-	if s.down.Load() {
+	if s.isDown() {
 		return nil, errDown
 	}
 	if d := s.slow.Load(); d > 0 {
@@ -268,7 +276,7 @@ func (s *faultyStore) Get(ctx context.Context, key core.Key) (*core.Installation
 
 func (s *faultyStore) Put(ctx context.Context, row *core.Installation) (int64, error) {
 	s.puts.Add(1)
-	if s.down.Load() || s.unwritable.Load() {
+	if s.isDown() || s.unwritable.Load() {
 		return 0, errDown
 	}
 	if f := s.before.Swap(nil); f != nil {
@@ -281,35 +289,35 @@ func (s *faultyStore) Claim(ctx context.Context, claim core.Claim) (core.Claim, 
 	if s.panics.Load() {
 		panic("in the store")
 	}
-	if s.down.Load() {
+	if s.isDown() {
 		return core.Claim{}, errDown
 	}
 	return s.Store.Claim(ctx, claim)
 }
 
 func (s *faultyStore) Revocations(ctx context.Context, appKey string) ([]core.Revocation, error) {
-	if s.down.Load() {
+	if s.isDown() {
 		return nil, errDown
 	}
 	return s.Store.Revocations(ctx, appKey)
 }
 
 func (s *faultyStore) Revoke(ctx context.Context, revocation core.Revocation) error {
-	if s.down.Load() {
+	if s.isDown() {
 		return errDown
 	}
 	return s.Store.Revoke(ctx, revocation)
 }
 
 func (s *faultyStore) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
-	if s.down.Load() {
+	if s.isDown() {
 		return errDown
 	}
 	return s.Store.Touch(ctx, key, activity)
 }
 
 func (s *faultyStore) List(ctx context.Context, appKey, after string, limit int) ([]*core.Installation, error) {
-	if s.down.Load() {
+	if s.isDown() {
 		return nil, errDown
 	}
 	return s.Store.List(ctx, appKey, after, limit)
