@@ -58,7 +58,7 @@ func (w *world) committed(h *handling, key core.Key) {
 			if !w.sent[s.Fingerprint] {
 				w.breaks("no secret verifies that the site did not send")
 			}
-			if w.revoked[s.Fingerprint] {
+			if w.revoked[s.Fingerprint] && state(before, s.Fingerprint) != core.Usable {
 				w.breaks("a revoked secret never comes back")
 			}
 			if size := len(s.Value.Reveal()); size < 16 || size > 4096 {
@@ -215,6 +215,11 @@ func (w *world) checkPage(p *page, r *replica, arrived time.Time, usable bool, s
 // checkEnd lets the storm pass and checks that all is well then, and that one secret is left in the end.
 func (w *world) checkEnd() {
 	w.calmDown()
+	for _, revocation := range w.unfinished {
+		if _, err := w.replicas[0].app.Revoke(context.Background(), revocation); err != nil {
+			w.breaks("a revocation can be made again: " + err.Error())
+		}
+	}
 	w.checkSite()
 	if !w.site.Installed() || w.revoked[w.live()] {
 		w.pass(25 * time.Hour) // a limit: for so long a full row may take the site for one that is still there

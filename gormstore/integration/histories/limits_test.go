@@ -59,15 +59,6 @@ func (w *world) callback(secret string, arrives, heard bool, inside func()) {
 // visit loads a page of the site.
 func (w *world) visit() int { return w.open(w.makePage(3*time.Minute), w.replicas[0]) }
 
-// forge is a page of a thief who has the secret.
-func (w *world) forge(f core.Fingerprint) int {
-	token := w.site.Token(http.MethodGet, "/panel?issue=HB-1")
-	token.Key = []byte(w.values[f])
-	p := w.signPage(token, "a page of the thief", 3*time.Minute)
-	p.secret, p.forged = f, true
-	return w.open(p, w.replicas[0])
-}
-
 func (w *world) wantLockedOut(t *testing.T, want bool) {
 	t.Helper()
 	if lockedOut := !w.usable(w.live()); lockedOut != want {
@@ -117,10 +108,10 @@ func TestLimitAThiefSettlesOnASecretThatASilentSiteDidNotKeep(t *testing.T) {
 		w.callback("", true, false, nil)
 		stolen := w.offered[1]
 		w.pass(settle)
-		w.forge(stolen)
+		w.forge(stolen, 0, w.replicas[0])
 		w.wantLockedOut(t, false)
 		w.pass(settle)
-		w.forge(stolen)
+		w.forge(stolen, 0, w.replicas[0])
 		w.wantLockedOut(t, true)
 		w.wantHealed(t)
 	})
@@ -133,12 +124,12 @@ func TestLimitBesideALiveSiteTheThiefNeedsASilentWeek(t *testing.T) {
 		w.pass(settle)
 		w.visit()
 		w.pass(time.Minute)
-		w.forge(stolen)
+		w.forge(stolen, 0, w.replicas[0])
 		w.pass(6 * 24 * time.Hour)
-		w.forge(stolen)
+		w.forge(stolen, 0, w.replicas[0])
 		w.wantLockedOut(t, false)
 		w.pass(24 * time.Hour)
-		w.forge(stolen)
+		w.forge(stolen, 0, w.replicas[0])
 		w.wantLockedOut(t, true)
 		w.wantHealed(t)
 	})

@@ -52,3 +52,13 @@ func (w *world) signPage(token *fakehost.Token, name string, life time.Duration)
 		name: name, url: inprocess.BaseURL + "/panel?issue=HB-1&jwt=" + signed, madeAt: time.Now(), life: life,
 	}
 }
+
+// forge opens a page of somebody who has the secret, or that of another tenant, and who may say what time it is.
+func (w *world) forge(f core.Fingerprint, age time.Duration, r *replica) int {
+	token := w.site.Token(http.MethodGet, "/panel?issue=HB-1")
+	token.Key = []byte(w.values[f])
+	token.Claims["iat"] = time.Now().Add(-age).Unix()
+	p := w.signPage(token, "a forged page", 3*time.Minute)
+	p.secret, p.forged = f, true
+	return w.open(p, r)
+}

@@ -311,24 +311,29 @@ func (w *world) revocable() (fingerprints []core.Fingerprint) {
 func (w *world) revoke(roll dice) {
 	fingerprints := w.revocable()
 	f := fingerprints[roll("secret", len(fingerprints))]
-	row, err := w.store.Get(context.Background(), w.key)
-	if err != nil {
-		panic(err)
+	revocation := core.Revocation{AppKey: w.key.AppKey, Fingerprint: f, Reason: "leaked"}
+	if roll("for one tenant", 2) == 1 {
+		revocation.ClientKey = w.key.ClientKey
 	}
-	for n := range row.Secrets {
-		if s := &row.Secrets[n]; s.Fingerprint == f {
-			s.State, s.RetiredAt, s.Value = core.Revoked, time.Now(), core.Secret{}
-		}
-	}
-	if row.Run.Fingerprint == f {
-		row.Run = core.Run{}
-	}
-	if _, err := w.store.Put(context.Background(), row); err != nil {
-		panic(err)
-	}
-	w.revoked[f] = true
 	w.tell("the operator revokes %s", f.Short())
-	w.committed(nil, w.key)
+	w.revoked[f], w.ceased[f] = true, time.Now()
+	if roll("the process dies in the middle", 4) == 3 {
+		if err := w.store.Revoke(context.Background(), revocation); err != nil {
+			panic(err)
+		}
+		w.unfinished = append(w.unfinished, revocation)
+		return
+	}
+	r := w.anyReplica(roll)
+	down, calm := r.down, w.calm
+	r.down, w.calm = false, true
+	if _, err := r.app.Revoke(context.Background(), revocation); err != nil {
+		w.breaks("a secret can be revoked: " + err.Error())
+	}
+	r.down, w.calm = down, calm
+	if status := w.forge(f, 0, r); status == http.StatusOK {
+		w.breaks("a revoked secret verifies nothing where it was revoked")
+	}
 }
 
 // forgePage is a thief who has a secret that the site has once offered, and makes tokens of whatever age.
@@ -338,23 +343,13 @@ func (w *world) forgePage(roll dice) {
 		secrets = old
 	}
 	f := secrets[roll("secret", len(secrets))]
-	age := []time.Duration{0, -20 * time.Second, time.Minute, 30 * time.Minute}[roll("age", 4)]
-	token := w.site.Token(http.MethodGet, "/panel?issue=HB-1")
-	token.Key = []byte(w.values[f])
-	token.Claims["iat"] = time.Now().Add(-age).Unix()
-	token.Claims["exp"] = time.Now().Add(3 * time.Minute).Unix()
-	p := w.signPage(token, "a page of the thief", 3*time.Minute)
-	p.secret, p.forged = f, true
-	w.open(p, w.anyReplica(roll))
+	ages := []time.Duration{0, -20 * time.Second, time.Minute, 30 * time.Minute}
+	w.forge(f, ages[roll("age", len(ages))], w.anyReplica(roll))
 }
 
 // useNeighboursSecret is a tenant who speaks for another one, with a secret that is in the same store.
 func (w *world) useNeighboursSecret(roll dice) {
-	token := w.site.Token(http.MethodGet, "/panel?issue=HB-1")
-	token.Key = []byte(neighboursSecret)
-	p := w.signPage(token, "a page of the neighbour", 3*time.Minute)
-	p.secret, p.forged = w.know(neighboursSecret), true
-	w.open(p, w.anyReplica(roll))
+	w.forge(w.know(neighboursSecret), 0, w.anyReplica(roll))
 }
 
 // begin installs the app without a mishap, for most histories.

@@ -43,6 +43,7 @@ type world struct {
 	values     map[core.Fingerprint]string    // and what they are
 	offered    []core.Fingerprint             // in that order
 	revoked    map[core.Fingerprint]bool      // by the operator
+	unfinished []core.Revocation              // whose process died before the row said so
 	ceased     map[core.Fingerprint]time.Time // when the secret last stopped to verify
 	row        *core.Installation             // as last committed; nil before the first commit
 	misled     int                            // pages made within a callback of a known secret that is not committed
@@ -146,7 +147,7 @@ func (w *world) live() core.Fingerprint { return core.Fingerprint(w.site.Fingerp
 
 // usable reports whether the secret verifies requests, as a fresh reader sees it.
 func (w *world) usable(f core.Fingerprint) bool {
-	return w.row != nil && w.row.State == core.Installed && state(w.row, f) == core.Usable
+	return w.row != nil && w.row.State == core.Installed && state(w.row, f) == core.Usable && !w.revoked[f]
 }
 
 // state returns the state of a secret in the row, or "" if the row does not have it.
