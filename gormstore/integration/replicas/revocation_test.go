@@ -8,6 +8,7 @@ import (
 
 	"github.com/hostbond/hostbond/core"
 	"github.com/hostbond/hostbond/core/fakehost"
+	"github.com/hostbond/hostbond/gormstore/integration/internal/inprocess"
 )
 
 func TestARevokedSecretVerifiesNothingWithinTheCacheTTLAndNeverAgain(t *testing.T) {
@@ -15,7 +16,7 @@ func TestARevokedSecretVerifiesNothingWithinTheCacheTTLAndNeverAgain(t *testing.
 	site := f.installed(0)
 	secret, fingerprint := site.Secret(), core.Fingerprint(site.Fingerprint())
 	f.known(site)
-	f.revoke(site, fingerprint)
+	f.revoke(fingerprint)
 	f.pass(cacheTTL)
 	f.each(func(n int) { f.refuses(n, site, "a page with the secret that was revoked CacheTTL ago") })
 
@@ -48,19 +49,19 @@ func TestARevokedSecretVerifiesNothingWithinTheCacheTTLAndNeverAgain(t *testing.
 	}
 }
 
-// revoke marks a secret in the site's row as an operator would.
-func (f *fleet) revoke(site *fakehost.Site, fingerprint core.Fingerprint) {
+// revoke revokes a secret as an operator does: in a process of his own, which no request meets.
+func (f *fleet) revoke(fingerprint core.Fingerprint) {
 	f.t.Helper()
-	row, revoked := f.row(site), 0
-	for n, secret := range row.Secrets {
-		if secret.Fingerprint == fingerprint {
-			row.Secrets[n].State, row.Secrets[n].Value = core.Revoked, core.Secret{}
-			revoked++
-		}
+	app, err := inprocess.NewApp(f.store)
+	if err != nil {
+		f.t.Fatal(err)
 	}
-	row.Run = core.Run{}
-	if _, err := f.store.Put(f.t.Context(), row); err != nil || revoked != 1 {
-		f.t.Fatalf("%d secrets were revoked, %v, want 1", revoked, err)
+	n, err := app.Revoke(f.t.Context(), core.Revocation{Fingerprint: fingerprint, Reason: "found in a log"})
+	if err != nil || n != 1 {
+		f.t.Fatalf("revoked for %d installations, %v, want 1", n, err)
+	}
+	if err := app.Close(f.t.Context()); err != nil {
+		f.t.Error(err)
 	}
 }
 
