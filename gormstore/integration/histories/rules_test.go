@@ -74,6 +74,12 @@ func TestWithoutOneOfTheRulesHistoriesBreakAPromise(t *testing.T) {
 			idle,
 		},
 		{
+			"the revocations", "tenants.go",
+			"row = revoked.strike(row)",
+			"_ = revoked",
+			signed,
+		},
+		{
 			"the commit before the answer", "lifecycle.go",
 			"err = a.save(ctx, step.next)",
 			"err = nil\n\t\tgo func(next *Installation) { _ = a.save(ctx, next) }(step.next.Clone())",
@@ -125,7 +131,7 @@ func livesWith(t *testing.T, k kind, file, on, off string) string {
 	}
 	command := exec.CommandContext(t.Context(), "go", "test", "-overlay="+overlay, "-count=1",
 		"-run=^TestNoHistoryBreaksAPromiseInMemory$/^kinds$/^"+strings.ReplaceAll(string(k), " ", "_")+"$",
-		".", "-rapid.checks=4000", "-rapid.shrinktime=1ns")
+		".", "-rapid.checks=8000", "-rapid.shrinktime=1ns")
 	output, err := command.CombinedOutput()
 	found := regexp.MustCompile(`\[rapid\] failed after \d+ tests: .*`).FindString(string(output))
 	if err == nil || found == "" && !strings.Contains(string(output), "ok ") {

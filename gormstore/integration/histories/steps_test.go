@@ -2,6 +2,7 @@ package histories
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ func (w *world) step(roll dice) {
 	may(true, w.often(4, leaked, 10), w.letTimePass)
 	may(quiet && w.mayCall(), 5, w.swapAndCall)
 	may(quiet && w.mayCall(), w.often(4, idle, 12), w.swapAndHear)
+	may(quiet && w.mayCall(), w.often(1, offeredIt, 4), w.swapAndLose)
 	may(quiet && w.site.Installed() && w.row != nil, 1, w.enableOrDisable)
 	may(!quiet, 6, w.letCallArrive)
 	may(len(w.stopped) > 0, 16, w.decide)
@@ -67,6 +69,7 @@ func (w *world) step(roll dice) {
 	may(len(w.late) > 0, 3, w.finishLateWrite)
 	may(quiet && len(w.revocable()) > 0, 1, w.revoke)
 	may(w.row != nil, 1, w.useNeighboursSecret)
+	may(len(w.revoked) > 0, 2, w.useRevokedSecret)
 	may(w.kind == leaked && len(w.offered) > 0, 10, w.forgePage)
 
 	total := 0
@@ -178,6 +181,17 @@ func (w *world) swapAndHear(roll dice) {
 	w.answer(w.calling)
 }
 
+// swapAndLose is a callback that never arrives, with a page that is loaded meanwhile.
+func (w *world) swapAndLose(roll dice) {
+	w.swapAndCall(roll)
+	if w.site.Secret() != "" && w.mayMakePage() {
+		w.countMisleading()
+		w.open(w.makePage(3*time.Minute), w.anyReplica(roll))
+	}
+	w.calling.waiting <- 0
+	w.settleDown()
+}
+
 func (w *world) enableOrDisable(roll dice) {
 	event := []fakehost.Event{fakehost.Enabled, fakehost.Disabled}[roll("event", 2)]
 	w.call(event, func(*fakehost.Callback) {})
@@ -232,6 +246,12 @@ func (w *world) misleads() bool {
 	return d != nil && d.commits == 0 && w.live() != w.fingerprint(w.kept) && w.usable(w.live())
 }
 
+func (w *world) countMisleading() {
+	if w.misleads() {
+		w.misled++
+	}
+}
+
 func (w *world) fingerprint(secret string) core.Fingerprint {
 	if secret == "" {
 		return ""
@@ -240,9 +260,7 @@ func (w *world) fingerprint(secret string) core.Fingerprint {
 }
 
 func (w *world) makeSomePage(roll dice) {
-	if w.misleads() {
-		w.misled++
-	}
+	w.countMisleading()
 	p := w.makePage([]time.Duration{3 * time.Minute, time.Hour}[roll("life", 2)])
 	w.pages = append(w.pages, p)
 	w.tell("%s is made, signed with %s", p.name, p.secret.Short())
@@ -350,6 +368,12 @@ func (w *world) forgePage(roll dice) {
 // useNeighboursSecret is a tenant who speaks for another one, with a secret that is in the same store.
 func (w *world) useNeighboursSecret(roll dice) {
 	w.forge(w.know(neighboursSecret), 0, w.anyReplica(roll))
+}
+
+// useRevokedSecret is whoever has found the secret that was revoked.
+func (w *world) useRevokedSecret(roll dice) {
+	revoked := slices.Sorted(maps.Keys(w.revoked))
+	w.forge(revoked[roll("secret", len(revoked))], 0, w.anyReplica(roll))
 }
 
 // begin installs the app without a mishap, for most histories.
