@@ -227,7 +227,7 @@ func (c Config) validate() error {
 	if c.MaxTokenLife < time.Second || c.MaxTokenLife > 24*time.Hour {
 		fault("MaxTokenLife", "%v is not between a second and a day", c.MaxTokenLife)
 	}
-	if c.Leeway > 5*time.Minute {
+	if c.Leeway > maxLeeway {
 		fault("Leeway", "%v is more than 5 minutes", c.Leeway)
 	}
 	if c.Settle < time.Second {

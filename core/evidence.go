@@ -6,7 +6,7 @@ const (
 	// contestedSettle is how long a run must be when secrets are in use side by side: a thief needs no more than a
 	// quiet quarter of an hour for a run of Settle, and hardly finds a quiet week.
 	contestedSettle = 7 * 24 * time.Hour
-	// abandonAfter is how long a younger secret that the site did not adopt stays usable while it signs with another.
+	// abandonAfter is how long a run must be to end the use of younger secrets, which the site did not adopt.
 	abandonAfter = 30 * 24 * time.Hour
 )
 
@@ -77,7 +77,10 @@ func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (r
 	case settlesRun:
 		kept, newest := i.find(e.fingerprint), i.Newest()
 		retired = i.retire(now, func(n int, s StoredSecret) bool { return i.leftBehind(s, n, kept, now) })
-		i.Contested = false
+		if i.Contested {
+			// From here on it is sure, and not for the time before.
+			i.Contested, i.Run.StartedAt, i.Run.ArrivedAt = false, earlier(e.issuedAt, now), now
+		}
 		if i.Newest() != newest {
 			i.SecretVersion++
 		}
@@ -87,10 +90,11 @@ func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (r
 }
 
 // leftBehind tells whether a settled run of the secret at index kept ends the use of s at index n: at once if s was
-// offered before, and after 30 days if it was offered later and not adopted. Of a contested run the latter is not sure.
+// offered before, and after 30 days of it if s was offered later and not adopted. Of a contested run the latter is not
+// sure.
 func (i *Installation) leftBehind(s StoredSecret, n, kept int, now time.Time) bool {
 	if s.State != Usable {
 		return false
 	}
-	return n < kept || n > kept && !i.Contested && !now.Before(s.OfferedAt.Add(abandonAfter))
+	return n < kept || n > kept && !i.Contested && !now.Before(i.Run.ArrivedAt.Add(abandonAfter))
 }

@@ -53,8 +53,8 @@ func TestRule2AnotherSecretTakesTheRunOverAndTheRowIsContested(t *testing.T) {
 	if !row.Contested {
 		t.Error("the run changed hands and nobody is told")
 	}
-	if row = apply(t, row, offer("S3", 26), 26); row.Contested {
-		t.Error("an offer did not end the contest")
+	if row = apply(t, row, offer("S3", 26), 26); !row.Contested || row.Run != (Run{}) {
+		t.Error("an offer ended the contest, and whoever has S1 needs no quiet week any more")
 	}
 }
 
@@ -77,7 +77,9 @@ func TestRule2AContestedRunRetiresNoYoungerSecret(t *testing.T) {
 	row := offered(t, "S1", "S2").sees("S2", 20, 20).sees("S1", 21, 21) // a thief with the old one
 	row = row.sees("S1", 31*day, 31*day)
 	wantUsable(t, row, "S1 S2")
-	row = row.sees("S1", 31*day+1, 31*day+1)
+	row = row.sees("S1", 61*day-1, 61*day-1) // the contest is over, and the thirty days begin
+	wantUsable(t, row, "S1 S2")
+	row = row.sees("S1", 61*day, 61*day)
 	wantUsable(t, row, "S1")
 	if row.SecretVersion != 3 {
 		t.Errorf("secret version: got %d, want 3, since S1 has become the newest", row.SecretVersion)
@@ -87,9 +89,9 @@ func TestRule2AContestedRunRetiresNoYoungerSecret(t *testing.T) {
 func TestRule2YoungerSecretsStayForThirtyDaysOfTheRun(t *testing.T) {
 	const day = 24 * 60
 	row := offered(t, "S1", "S2").sees("S1", 20, 20) // the site went back to S1
-	row = row.sees("S1", 29*day, 29*day)
+	row = row.sees("S1", 30*day+19, 30*day+19)
 	wantUsable(t, row, "S1 S2")
-	row = row.sees("S1", 30*day+2, 30*day+2)
+	row = row.sees("S1", 30*day+20, 30*day+20)
 	wantUsable(t, row, "S1")
 }
 

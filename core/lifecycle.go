@@ -65,8 +65,9 @@ const (
 	callbackTimeout = 4 * time.Second
 	// maxCallbackLife is how long a callback's token may live.
 	maxCallbackLife = 20 * time.Minute
-	// claimMargin keeps a claim longer than any replica's clock takes its token for unexpired.
-	claimMargin = 5 * time.Minute
+	// claimMargin keeps a claim longer than any replica's clock takes its token for unexpired: one that is behind, and
+	// grants its own leeway, while one that is ahead forgets claims.
+	claimMargin = 4 * maxLeeway
 	// maxAttempts bounds how often a callback is decided anew when others keep changing its row.
 	maxAttempts = 16
 )
@@ -135,7 +136,8 @@ func (a *App) verifyCallback(ctx context.Context, event Event, r Request) (callb
 	if refusal != nil {
 		// decide refuses it again for a tenant that is known.
 		if refusal.reason == ReasonTokenMissing && event == EventInstalled && a.config.InsecureUnsignedFirstInstall {
-			cb.signing, cb.issuedAt = Unsigned, wholeSeconds(arrived)
+			// Later callbacks bear the site's time, which ours must not be ahead of.
+			cb.signing, cb.issuedAt = Unsigned, wholeSeconds(arrived.Add(-a.config.Leeway))
 			return cb, nil, nil
 		}
 		return cb, nil, refusal
@@ -321,10 +323,18 @@ func (a *App) supersede(ctx context.Context, by *Installation) {
 
 func (a *App) markSuperseded(ctx context.Context, key Key, by *Installation) error {
 	row, _, err := a.load(ctx, key)
-	// Of two at one URL the later supersedes, in whatever order their goroutines run.
-	if err != nil || row.State != Installed || row.SupersededBy != "" || row.Watermark.After(by.Watermark) {
+	if err != nil || row.State != Installed || row.SupersededBy != "" || !by.supersedes(row) {
 		return err
 	}
 	row.SupersededBy = by.Key.ClientKey
 	return a.save(ctx, row)
+}
+
+// supersedes reports whether i is the later of two installations at one URL, in whatever order their callbacks are
+// worked on.
+func (i *Installation) supersedes(other *Installation) bool {
+	if i.Watermark.Equal(other.Watermark) {
+		return i.Key.ClientKey > other.Key.ClientKey
+	}
+	return i.Watermark.After(other.Watermark)
 }

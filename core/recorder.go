@@ -13,8 +13,8 @@ const (
 	recorderQueue = 1024
 	// seenEvery is how often a tenant's activity is written at most.
 	seenEvery = time.Hour
-	// takeOverPause is how long a run stays with a secret at least, so that two secrets in use do not make a write of
-	// every request. It is shorter where Settle is.
+	// takeOverPause is how long a contested run stays with a secret at least, so that two secrets in use do not make a
+	// write of every request. It is shorter where Settle is.
 	takeOverPause = 30 * time.Second
 )
 
@@ -71,7 +71,8 @@ func (r *recorder) worthWriting(row *Installation, e evidence, now time.Time) bo
 	case provesNothing:
 		return false
 	case takesRunOver:
-		return !now.Before(row.Run.ArrivedAt.Add(min(takeOverPause, settle/2)))
+		// That a run is contested is never left out: it is what a thief is noticed by.
+		return !row.Contested || !now.Before(row.Run.ArrivedAt.Add(min(takeOverPause, settle/2)))
 	default:
 		return true
 	}

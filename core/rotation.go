@@ -18,6 +18,8 @@ const (
 	maxRetired = 16
 	// maxApplied bounds the claims remembered of one second.
 	maxApplied = 16
+	// maxLeeway is how far the clocks of a site and of two replicas may be apart: see Config.Leeway.
+	maxLeeway = 5 * time.Minute
 	// aliveFor is how long after its last recorded request a site counts as alive; recording is an hour coarse.
 	aliveFor = 24 * time.Hour
 )
@@ -27,7 +29,7 @@ type callback struct {
 	event    Event
 	signing  Signing
 	signer   Fingerprint // of the secret that signed; HS256 only
-	issuedAt time.Time   // iat, at most the leeway in our future; when unsigned, now
+	issuedAt time.Time   // iat, at most the leeway in our future; when unsigned, the leeway before now
 	claim    [32]byte    // SHA-256 of the token's signing input; zero when there is none
 	key      Key
 	site     Site
@@ -116,6 +118,7 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 	outcome := OutcomeUpdated
 	if row.State != Installed {
 		next.State, next.Disabled = Installed, false
+		next.ActivationWatermark = later(next.ActivationWatermark, cb.issuedAt)
 		outcome = OutcomeReinstalled
 	}
 	if row.State == "" {
@@ -135,10 +138,11 @@ func uninstall(row *Installation, cb callback, now time.Time) (transition, *refu
 	next := row.Clone()
 	next.Signing = stricter(row.Signing, cb.signing)
 	next.State = Uninstalled
-	next.clearRun()
+	next.Run = Run{}
 	var retired []Fingerprint
 	// The next install of an RS256 row needs no secret of ours to be verified; a symmetric one is signed with the last.
 	if next.Signing == SignedRS256 {
+		next.Contested = false
 		retired = next.retire(cb.issuedAt, func(int, StoredSecret) bool { return true })
 	}
 	next.apply(cb, now)
@@ -157,7 +161,8 @@ func activate(row *Installation, cb callback, now time.Time) (transition, *refus
 		return transition{outcome: OutcomeUnchanged}, nil
 	case cb.issuedAt.Before(row.ActivationWatermark):
 		return transition{}, refuse(ReasonStale, "a newer enabled or disabled was applied")
-	case cb.issuedAt.Equal(row.ActivationWatermark) && row.Disabled == disabled:
+	// Of one second disabled wins, so that the same two, sent again, change nothing.
+	case cb.issuedAt.Equal(row.ActivationWatermark) && (row.Disabled || !disabled):
 		return transition{outcome: OutcomeUnchanged}, nil
 	}
 	next := row.Clone()
@@ -213,7 +218,7 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 	switch {
 	case known >= 0 && i.Secrets[known].State == Revoked: // also if the revocation itself is gone
 		return nil, refuse(ReasonRevoked, "the offered secret was revoked")
-	case known >= 0 && i.Secrets[known].State == Retired && issuedAt.Before(i.Secrets[known].RetiredAt):
+	case known >= 0 && i.Secrets[known].State == Retired && issuedAt.Before(i.Secrets[known].RetiredAt.Add(-maxLeeway)):
 		return nil, refuse(ReasonStale, "the offered secret was retired after this callback was made")
 	case known >= 0 && i.Secrets[known].State == Usable:
 		// Makes no row fuller.
@@ -226,9 +231,8 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 		evicted = i.evict(now)
 	}
 	before := i.Newest()
-	if known >= 0 {
-		i.Secrets = slices.Delete(i.Secrets, known, known+1)
-	}
+	// By its fingerprint: to make room may have moved it.
+	i.Secrets = slices.DeleteFunc(i.Secrets, func(s StoredSecret) bool { return s.Fingerprint == fingerprint })
 	i.Secrets = append(i.Secrets, StoredSecret{
 		Fingerprint: fingerprint, State: Usable, OfferedAt: now, Value: secret,
 	})
@@ -237,15 +241,16 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 		i.SecretVersion++
 	}
 	i.LastOffer = later(now, issuedAt)
-	i.clearRun()
+	i.Run = Run{} // what it proved is remembered, and so is that it was contested
 	return evicted, nil
 }
 
 // keepSigner makes room in a symmetric row. A site signs a callback with the secret that it had before, so those whose
 // own callbacks are long over are not what it will go back to.
 func (i *Installation) keepSigner(cb callback, now time.Time, settle time.Duration) (retired []Fingerprint) {
+	offered := cb.secret.Fingerprint()
 	return i.retire(now, func(_ int, s StoredSecret) bool {
-		return s.Fingerprint != cb.signer && s.OfferedAt.Before(cb.issuedAt.Add(-settle))
+		return s.Fingerprint != cb.signer && s.Fingerprint != offered && s.OfferedAt.Before(cb.issuedAt.Add(-settle))
 	})
 }
 
@@ -265,11 +270,6 @@ func (i *Installation) evict(now time.Time) []Fingerprint {
 		return i.retire(now, func(at int, _ StoredSecret) bool { return at == n })
 	}
 	return nil
-}
-
-// clearRun ends the run. What it proved is remembered, for evict only.
-func (i *Installation) clearRun() {
-	i.Run, i.Contested = Run{}, false
 }
 
 // retire takes the usable secrets that match out of use and erases them. The fingerprints stay as history.
@@ -296,32 +296,37 @@ func (i *Installation) revoke(match func(StoredSecret) bool, at time.Time) {
 		}
 		s.State, s.RetiredAt, s.Value, s.Sealed = Revoked, at, Secret{}, nil
 		if i.Run.Fingerprint == s.Fingerprint {
-			i.clearRun()
+			i.Run = Run{}
 		}
 		if i.Proven == s.Fingerprint {
 			i.Proven = ""
 		}
+	}
+	if i.usable() < 2 {
+		i.Contested = false
 	}
 	if i.Newest() != newest {
 		i.SecretVersion++
 	}
 }
 
-// forgetOldest drops the oldest retired secrets beyond maxRetired. Revoked ones stay for good.
+// forgetOldest drops the secrets that were retired first, beyond maxRetired. Revoked ones stay for good.
 func (i *Installation) forgetOldest() {
-	excess := -maxRetired
-	for _, s := range i.Secrets {
-		if s.State == Retired {
-			excess++
+	for {
+		retired, first := 0, -1
+		for n, s := range i.Secrets {
+			if s.State != Retired {
+				continue
+			}
+			if retired++; first < 0 || s.RetiredAt.Before(i.Secrets[first].RetiredAt) {
+				first = n
+			}
 		}
+		if retired <= maxRetired {
+			return
+		}
+		i.Secrets = slices.Delete(i.Secrets, first, first+1)
 	}
-	i.Secrets = slices.DeleteFunc(i.Secrets, func(s StoredSecret) bool {
-		if s.State != Retired || excess <= 0 {
-			return false
-		}
-		excess--
-		return true
-	})
 }
 
 // update takes over what the callback says of the site. What it leaves out is kept: a rename of a site on Forge, for

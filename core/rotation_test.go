@@ -206,6 +206,12 @@ func TestRule3AFullSymmetricRowKeepsTheSignerAndWhatIsUnderWay(t *testing.T) {
 	wantUsable(t, apply(t, row, offer("S9", 20).by("S1"), 20), "S1 S5 S6 S7 S8 S9")
 }
 
+func TestRule3AFullSymmetricRowKeepsWhatIsOfferedAgain(t *testing.T) {
+	row := offered(t, "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")
+	row.Signing = SignedHS256
+	wantUsable(t, apply(t, row, offer("S2", 60).by("S1"), 60), "S1 S2")
+}
+
 func TestRule3AFullSymmetricRowRefusesAndStaysAsItIs(t *testing.T) {
 	row := offered(t, "S1", "S2", "S3", "S4", "S5", "S6", "S7", "S8")
 	row.Signing = SignedHS256
@@ -215,8 +221,35 @@ func TestRule3AFullSymmetricRowRefusesAndStaysAsItIs(t *testing.T) {
 
 func TestRule4ARetiredSecretComesBackOnlyByANewerCallback(t *testing.T) {
 	row := offered(t, "S1", "S2").sees("S2", 20, 20).sees("S2", 35, 35)
-	refused(t, row, offer("S1", 34), 40, ReasonStale)
-	wantUsable(t, apply(t, row, offer("S1", 36), 40), "S2 S1")
+	refused(t, row, offer("S1", 29), 40, ReasonStale)
+	wantUsable(t, apply(t, row, offer("S1", 30), 40), "S2 S1") // retired at minute 35, by a clock that may be 5 ahead
+}
+
+// TestRule4 says what must come back; here the row is full besides, of usable secrets and of retired ones.
+func TestASecretThatWasRetiredComesBackToAFullRow(t *testing.T) {
+	row := offered(t, "S0")
+	for n := 1; n <= maxRetired; n++ { // each settles
+		at := n * 60
+		row = apply(t, row, offer(fmt.Sprint("S", n), at), at)
+		row = row.sees(fmt.Sprint("S", n), at+20, at+20).sees(fmt.Sprint("S", n), at+40, at+40)
+	}
+	live, days := fmt.Sprint("S", maxRetired), 3*24*60
+	for n := range maxUsable - 1 { // none is heard
+		row = apply(t, row, offer(fmt.Sprint("F", n), days+n), days+n)
+	}
+	again := fmt.Sprint("S", maxRetired-1)
+	row = apply(t, row, offer(again, days+20), days+20)
+	for _, name := range []string{live, again} {
+		if n := row.find(fingerprint(name)); n < 0 || row.Secrets[n].State != Usable {
+			t.Errorf("%s is gone, want it usable: %s", name, row.usableNames())
+		}
+	}
+	names := map[Fingerprint]int{}
+	for _, s := range row.Secrets {
+		if names[s.Fingerprint]++; names[s.Fingerprint] > 1 {
+			t.Errorf("the row has %s twice", s.Fingerprint.Short())
+		}
+	}
 }
 
 func TestRule4ARevokedSecretNeverComesBack(t *testing.T) {
@@ -355,6 +388,64 @@ func TestDisabledInformsAndNeverBeatsUninstalled(t *testing.T) {
 	gone := apply(t, row, uninstalled(5), 6)
 	if after := apply(t, gone, disabled(7), 7); after != gone {
 		t.Error("a late disabled changed an uninstalled row")
+	}
+}
+
+func TestOfOneSecondDisabledWinsHoweverOftenBothAreSent(t *testing.T) {
+	send := func(row *Installation, event Event) *Installation {
+		cb := offer("", 5)
+		cb.event = event
+		return apply(t, row, cb, 6)
+	}
+	row := offered(t, "S1")
+	for _, event := range []Event{EventEnabled, EventDisabled, EventEnabled, EventDisabled} {
+		row = send(row, event)
+	}
+	if !row.Disabled {
+		t.Error("got enabled, want disabled")
+	}
+	if send(row, EventEnabled) != row {
+		t.Error("enabled, sent again, has changed the row")
+	}
+}
+
+func TestAnOldDisabledDoesNotReachANewInstall(t *testing.T) {
+	row := apply(t, offered(t, "S1"), uninstalled(5), 5)
+	row = apply(t, row, offer("S2", 10), 10)
+	cb := offer("", 8)
+	cb.event = EventDisabled
+	refused(t, row, cb, 11, ReasonStale)
+}
+
+func TestUninstallEndsTheRun(t *testing.T) {
+	row := offered(t, "S1").sees("S1", 20, 20)
+	row.Signing = SignedHS256
+	if row = apply(t, row, uninstalled(30).by("S1"), 30); row.Run != (Run{}) {
+		t.Errorf("got a run of %s", row.Run.Fingerprint.Short())
+	}
+}
+
+func TestWhatWasRetiredFirstIsForgottenFirst(t *testing.T) {
+	row := offered(t, "S0")
+	retire := func(name string, at int) {
+		row.retire(minute(at), func(_ int, s StoredSecret) bool { return s.Fingerprint == fingerprint(name) })
+	}
+	for n := 1; n <= maxRetired; n++ {
+		name := fmt.Sprint("S", n)
+		row = apply(t, row, offer(name, n+1), n+1)
+		retire(name, n+1)
+	}
+	retire("S0", 60) // the oldest in the row is the last one to be retired
+	if row.find(fingerprint("S0")) < 0 || row.find(fingerprint("S1")) >= 0 || row.find(fingerprint("S2")) < 0 {
+		t.Error("want S0 kept, which was retired now, and S1 forgotten, which was retired first")
+	}
+}
+
+func TestOfTwoInstallsAtOneURLInOneSecondOneSupersedesTheOther(t *testing.T) {
+	a, b := offered(t, "S1"), offered(t, "S1")
+	a.Key.ClientKey, b.Key.ClientKey = "a", "b"
+	if a.supersedes(b) || !b.supersedes(a) {
+		t.Errorf("a supersedes b: %t, b supersedes a: %t, want the second only", a.supersedes(b), b.supersedes(a))
 	}
 }
 
