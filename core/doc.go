@@ -23,13 +23,14 @@
 // answer is lost, the site is still on the old secret, and an app that has replaced it locks the site out. So an
 // offered secret is added, not swapped in. All usable secrets verify, until the site's own tokens have shown which one
 // it kept: two of them, made at least [Config].Settle after the last offer and as long apart from each other. Then
-// those it left behind are retired and erased. If two secrets were in use side by side, that takes a week.
+// those it left behind are retired and erased. If two secrets were in use side by side, the row is contested, and that
+// takes a week in which only one of them is used.
 //
 // # When a secret has leaked
 //
-// [App.Exposure] lists the sites for which it verifies, and what each would be left with. [App.Revoke] bars it for good,
-// for one tenant or for all: no request, no callback, no evidence, and no callback brings it back. Every row is held
-// against the revocations when it is read, here and on every replica.
+// [App.Exposure] lists the sites for which it verifies, and what each would be left with. [App.Revoke] bars it for good
+// for all tenants, [App.RevokeFor] for one: it verifies no request and no callback, is evidence of nothing, and no
+// callback brings it back. Every row is held against the revocations when it is read, here and on every replica.
 //
 // # Promises
 //
@@ -41,7 +42,8 @@
 //   - A revoked secret verifies nothing: where it was revoked at once, elsewhere within [Config].CacheTTL, or within
 //     [Config].MaxStale on a replica that is cut off from its store.
 //   - No secret and no token appears in what is logged, returned or printed.
-//   - A request of a tenant that was read within [Config].CacheTTL waits for nothing.
+//   - A request of a tenant that was read within four fifths of [Config].CacheTTL, with a secret that it had then, waits
+//     for nothing.
 //
 // # Limits
 //
@@ -51,12 +53,15 @@
 //     like a site that has settled. The next signed install mends that; a symmetric installation stays locked out.
 //   - A thief who holds a secret that the site was offered and did not keep can settle on it while the site makes no
 //     request: for twice Settle, or for a week if the two were seen side by side, which is reported as contested.
-//   - A site that makes no request for 23 hours can lose a secret that no page load has shown yet to eight updates that
-//     all fail after our commit.
+//   - A leaked secret that somebody uses at least once a week is not retired by rotations. It stays contested, and in the
+//     end the row is full and updates are answered 503: revoke it.
+//   - A site that makes no request for 23 hours can lose its secret to seven updates that all fail after our commit,
+//     unless it was the last one that a page load has shown Settle after an offer.
 //   - A site whose uninstalled callback was lost while eight secrets were waiting can install again only a day after its
 //     last request.
-//   - A callback that was answered 503 before its token could be claimed can be sent again with another body by whoever
-//     has read that token, for as long as it lives.
+//   - A callback whose token was never claimed, since it was lost on its way, answered 503 before, or met a crash, can be
+//     sent again with another body by whoever has read that token, for as long as it lives.
+//   - A symmetric site whose only secret was revoked is locked out for good, since it signs its installs with it.
 //   - A symmetric first install that crashes before our commit leaves the site with a secret that we never had.
 //   - Two callbacks made within one second are applied in the order in which they arrive.
 //   - A database that was restored from a backup is behind its sites until their next installed callback.

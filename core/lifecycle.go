@@ -251,19 +251,22 @@ func (a *App) commit(ctx context.Context, cb callback) (*Change, *refusal) {
 	}
 	defer unlock()
 	for range maxAttempts {
-		row, revoked, err := a.load(ctx, cb.key)
+		stored, revoked, err := a.load(ctx, cb.key)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, refuse(ReasonStore, "the installation could not be read").because(err)
 		}
 		cb.revoked = revoked.has(cb.key.ClientKey, cb.secret.Fingerprint())
+		var row *Installation
 		if err != nil {
-			row = nil
+			stored = nil
+		} else {
+			row = revoked.strike(stored)
 		}
 		step, refusal := decide(row, cb, wholeSeconds(a.config.Now()), a.config.Settle)
 		if refusal != nil {
 			return nil, refusal
 		}
-		change := &Change{Event: cb.event, Outcome: step.outcome, Before: row.public(), After: row.public(), Retired: step.retired}
+		change := &Change{Event: cb.event, Outcome: step.outcome, Before: stored.public(), After: stored.public(), Retired: step.retired}
 		if step.next == nil {
 			return change, nil
 		}
@@ -322,10 +325,11 @@ func (a *App) supersede(ctx context.Context, by *Installation) {
 }
 
 func (a *App) markSuperseded(ctx context.Context, key Key, by *Installation) error {
-	row, _, err := a.load(ctx, key)
+	row, revoked, err := a.load(ctx, key)
 	if err != nil || row.State != Installed || row.SupersededBy != "" || !by.supersedes(row) {
 		return err
 	}
+	row = revoked.strike(row).Clone()
 	row.SupersededBy = by.Key.ClientKey
 	return a.save(ctx, row)
 }

@@ -25,13 +25,18 @@ type Maintenance struct {
 // be cancelled at any point.
 func (a *App) Maintain(ctx context.Context) (Maintenance, error) {
 	var m Maintenance
-	for row, err := range a.installations(ctx) {
+	revoked, err := a.tenants.revocations.read(ctx)
+	if err != nil {
+		return m, err
+	}
+	for stored, err := range a.installations(ctx) {
 		if err != nil {
 			return m, err
 		}
+		row := revoked.strike(stored) // of what a callback brought while it was being revoked, nothing is to be left
 		m.count(row)
 		forgotten := row.forgetRetired(wholeSeconds(a.config.Now()).Add(-retiredHistory))
-		if forgotten == 0 {
+		if forgotten == 0 && row == stored {
 			continue
 		}
 		switch err := a.save(ctx, row); {

@@ -89,10 +89,11 @@ func (r *recorder) touch(t *tenant, activity Activity) {
 
 // evidence decides again on the row as it is now: the request saw a cached one.
 func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
-	row, _, err := r.app.load(ctx, key)
+	row, revoked, err := r.app.load(ctx, key)
 	if err != nil {
 		return err
 	}
+	row = revoked.strike(row)
 	now := wholeSeconds(r.app.config.Now())
 	if !r.worthWriting(row, e, now) {
 		return nil

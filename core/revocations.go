@@ -21,12 +21,14 @@ type revocations struct {
 	reads  singleflight.Group
 	mu     sync.Mutex
 	own    []Revocation // by this process; a read that is under way may not know of them
-	latest *revoked     // nil before the first read
+	begun  int64        // reads; they are told apart by this, since a clock may be set back
+	latest *revoked     // of the read that began last; nil before the first one
 }
 
 // revoked is the set of secrets that were revoked, as it was in the store at a time.
 type revoked struct {
 	readAt  time.Time // when the read began
+	read    int64     // which one it was
 	secrets map[revokedSecret]struct{}
 }
 
@@ -51,7 +53,10 @@ func (r *revocations) recent(maxAge time.Duration) (*revoked, error) {
 
 // read returns the set as it is in the store now.
 func (r *revocations) read(ctx context.Context) (*revoked, error) {
-	began := r.now()
+	r.mu.Lock()
+	r.begun++
+	began, read := r.now(), r.begun
+	r.mu.Unlock()
 	stored, err := within(ctx, func(ctx context.Context) ([]Revocation, error) {
 		return r.store.Revocations(ctx, r.appKey)
 	})
@@ -61,7 +66,8 @@ func (r *revocations) read(ctx context.Context) (*revoked, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set := newRevoked(slices.Concat(stored, r.own), r.configured, began)
-	if r.latest == nil || r.latest.readAt.Before(began) {
+	set.read = read
+	if r.latest == nil || r.latest.read < read {
 		r.latest = set
 	}
 	return set, nil
@@ -78,29 +84,31 @@ func (r *revocations) known() *revoked {
 func (r *revocations) add(revocation Revocation) *revoked {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.own = append(r.own, revocation)
+	if secret := revocation.secret(); !slices.ContainsFunc(r.own, func(known Revocation) bool { return known.secret() == secret }) {
+		r.own = append(r.own, revocation)
+	}
 	if r.latest == nil {
 		return newRevoked(r.own, r.configured, time.Time{})
 	}
-	r.latest = newRevoked([]Revocation{revocation}, nil, r.latest.readAt).and(r.latest)
+	set := *r.latest
+	set.secrets = maps.Clone(set.secrets)
+	set.secrets[revocation.secret()] = struct{}{}
+	r.latest = &set
 	return r.latest
 }
 
+// secret is what the revocation bars.
+func (r Revocation) secret() revokedSecret { return revokedSecret{r.ClientKey, r.Fingerprint} }
+
 func newRevoked(revocations []Revocation, configured []Fingerprint, readAt time.Time) *revoked {
-	set := &revoked{readAt, make(map[revokedSecret]struct{}, len(revocations)+len(configured))}
+	set := &revoked{readAt: readAt, secrets: make(map[revokedSecret]struct{}, len(revocations)+len(configured))}
 	for _, revocation := range revocations {
-		set.secrets[revokedSecret{revocation.ClientKey, revocation.Fingerprint}] = struct{}{}
+		set.secrets[revocation.secret()] = struct{}{}
 	}
 	for _, f := range configured {
 		set.secrets[revokedSecret{"", f}] = struct{}{}
 	}
 	return set
-}
-
-// and adds what is in another set.
-func (r *revoked) and(other *revoked) *revoked {
-	maps.Copy(r.secrets, other.secrets)
-	return r
 }
 
 // has reports whether the secret is revoked for the tenant.
@@ -122,4 +130,13 @@ func (r *revoked) strike(row *Installation) *Installation {
 	struck := row.Clone()
 	struck.revoke(revoked, wholeSeconds(r.readAt))
 	return struck
+}
+
+// bar is strike for a row that is used and not written: its SecretVersion stays the one that is stored.
+func (r *revoked) bar(row *Installation) *Installation {
+	barred := r.strike(row)
+	if barred != row {
+		barred.SecretVersion = row.SecretVersion
+	}
+	return barred
 }

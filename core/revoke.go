@@ -5,22 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 )
 
-// Revoke takes a shared secret out of use for good, for the tenant of revocation.ClientKey, or for every tenant if that
-// is empty. AppKey and At are filled in. It returns how many installations had the secret and lose it.
+// RevokeFor takes a shared secret out of use for good, for one tenant. It is an error, [ErrNotFound], if the tenant is not
+// known. See [App.Revoke] for the rest.
+func (a *App) RevokeFor(ctx context.Context, clientKey string, f Fingerprint, reason string) error {
+	row, _, err := a.load(ctx, Key{a.config.AppKey, clientKey})
+	if err != nil {
+		return fmt.Errorf("hostbond: the installation could not be read: %w", err)
+	}
+	_, err = a.revoke(ctx, Revocation{ClientKey: clientKey, Fingerprint: f, Reason: reason}, slices.Values([]*Installation{row}))
+	return err
+}
+
+// Revoke takes a shared secret out of use for good, for every tenant. It returns how many installations had it and lose
+// it, as a usable secret or in their history. The reason is the operator's own words, and is logged.
 //
 // From then on it verifies no request and no callback, and no callback brings it back: here when Revoke returns, on other
-// replicas within Config.CacheTTL, or within Config.MaxStale on one that is cut off from its store. A site that has no
-// other secret is locked out until its next installed callback with another one: see [App.Exposure].
+// replicas within Config.CacheTTL, or within Config.MaxStale on one that is cut off from its store. [App.Exposure] says
+// beforehand whom that leaves without a secret. Config.OnChange is not called; whoever must drop what was derived from
+// the secret does so with the same decision that revoked it, or compares Installation.SecretVersion.
 //
-// The revocation itself is stored first. After an error call Revoke again; what is done stays done.
-func (a *App) Revoke(ctx context.Context, revocation Revocation) (installations int, err error) {
-	if !revocation.Fingerprint.valid() {
-		return 0, errors.New("hostbond: Revoke: Fingerprint: is not the SHA-256 of a secret in lower-case hex")
+// The revocation itself is stored first, and cannot be undone. If an installation could not be written, the secret is
+// barred all the same; call Revoke again to go on.
+func (a *App) Revoke(ctx context.Context, f Fingerprint, reason string) (installations int, err error) {
+	var failed error
+	rows := func(yield func(*Installation) bool) {
+		for row, err := range a.installations(ctx) {
+			if failed = err; err != nil || !yield(row) {
+				return
+			}
+		}
 	}
-	if revocation.Reason == "" {
-		return 0, errors.New("hostbond: Revoke: Reason: is empty")
+	installations, err = a.revoke(ctx, Revocation{Fingerprint: f, Reason: reason}, rows)
+	if failed != nil {
+		err = errors.Join(err, fmt.Errorf("hostbond: the secret is revoked, but not every installation was gone through: %w", failed))
+	}
+	return installations, err
+}
+
+// revoke stores the revocation, makes it known here, and then writes it into the rows, so that nothing is left of the
+// secret.
+func (a *App) revoke(ctx context.Context, revocation Revocation, rows iter.Seq[*Installation]) (installations int, err error) {
+	switch {
+	case !revocation.Fingerprint.valid():
+		return 0, errors.New("hostbond: revoke: the fingerprint is not the SHA-256 of a secret in lower-case hex")
+	case revocation.Reason == "":
+		return 0, errors.New("hostbond: revoke: the reason is empty")
 	}
 	revocation.AppKey, revocation.At = a.config.AppKey, wholeSeconds(a.config.Now())
 	_, err = within(ctx, func(ctx context.Context) (struct{}, error) {
@@ -30,55 +62,47 @@ func (a *App) Revoke(ctx context.Context, revocation Revocation) (installations 
 		return 0, fmt.Errorf("hostbond: the revocation could not be stored: %w", err)
 	}
 	a.tenants.revoke(revocation)
-	// That bars the secret already. The rows are to say so too, so that nothing is left of it.
-	for row, err := range a.holders(ctx, revocation) {
-		if err != nil {
-			return installations, fmt.Errorf("hostbond: the revocation is stored, but not every installation was gone through: %w", err)
+	a.log.WarnContext(ctx, "shared secret revoked",
+		"secret", revocation.Fingerprint.Short(), "client_key", revocation.ClientKey, "reason", revocation.Reason)
+	for row := range rows {
+		if i := row.find(revocation.Fingerprint); i < 0 || row.Secrets[i].State == Revoked {
+			continue
 		}
-		if err := a.strike(ctx, row.Key); err != nil {
-			return installations, fmt.Errorf("hostbond: the revocation is stored, but not in every installation: %w", err)
+		struck, failed := a.strike(ctx, row.Key, newRevoked([]Revocation{revocation}, nil, revocation.At))
+		if failed != nil { // the others are to be rid of it all the same
+			err = errors.Join(err, fmt.Errorf("hostbond: the secret is revoked, but client key %q still has it: %w", row.Key.ClientKey, failed))
 		}
-		installations++
+		if struck {
+			installations++
+		}
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	a.log.WarnContext(ctx, "shared secret revoked", "secret", revocation.Fingerprint.Short(),
-		"client_key", revocation.ClientKey, "reason", revocation.Reason, "installations", installations)
-	return installations, nil
+	a.log.InfoContext(ctx, "installations lost a revoked secret",
+		"secret", revocation.Fingerprint.Short(), "installations", installations, "failed", err != nil)
+	return installations, err
 }
 
-// strike writes down that the revoked secrets of a row are.
-func (a *App) strike(ctx context.Context, key Key) error {
+// strike writes down that a secret of a row is revoked. It reports whether there was something to write.
+func (a *App) strike(ctx context.Context, key Key, revoked *revoked) (bool, error) {
 	for range maxAttempts {
-		row, _, err := a.load(ctx, key)
+		stored, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
 		if errors.Is(err, ErrNotFound) {
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
-		// Reading it has taken the secret out already.
+		row := revoked.strike(stored)
+		if row == stored {
+			return false, nil
+		}
 		if err = a.save(ctx, row); !errors.Is(err, ErrConflict) {
-			return err
+			return err == nil, err
 		}
 	}
-	return errors.New("hostbond: others kept changing the installation")
-}
-
-// holders goes through the installations in which the secret still is what it was.
-func (a *App) holders(ctx context.Context, revocation Revocation) iter.Seq2[*Installation, error] {
-	return func(yield func(*Installation, error) bool) {
-		for row, err := range a.installations(ctx) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if revocation.ClientKey != "" && revocation.ClientKey != row.Key.ClientKey {
-				continue
-			}
-			if i := row.find(revocation.Fingerprint); i >= 0 && row.Secrets[i].State != Revoked && !yield(row, nil) {
-				return
-			}
-		}
-	}
+	return false, errors.New("hostbond: others kept changing the installation")
 }
 
 // Standing says what a site has besides a secret that may be revoked.
@@ -88,7 +112,10 @@ type Standing string
 const (
 	StandingReplaced  Standing = "replaced"  // the site has been seen to sign with another secret since the last offer
 	StandingUnsettled Standing = "unsettled" // there are others, and it is not known yet which one the site signs with
-	StandingOnly      Standing = "only"      // there is no other: without it the site is locked out until its next install
+	StandingOnly      Standing = "only"      // there is no other: the site is locked out until its next signed install
+	// StandingOnlyKey is StandingOnly of a site that signs its callbacks with the secret: it is locked out for good,
+	// unless its row is deleted and it may install anew.
+	StandingOnlyKey Standing = "only_key"
 )
 
 // Exposed is an installation for which a secret verifies.
@@ -98,15 +125,21 @@ type Exposed struct {
 	Standing Standing
 }
 
-// Exposure goes through the installations for which the secret verifies, in the order of their client keys: those that
-// [App.Revoke] would take it from, and what they would be left with. It ends with the first error.
+// Exposure goes through the installations for which the secret verifies, requests or callbacks, in the order of their
+// client keys: those that [App.Revoke] would take it from, and what they would be left with. It ends with the first error.
 func (a *App) Exposure(ctx context.Context, f Fingerprint) iter.Seq2[Exposed, error] {
 	return func(yield func(Exposed, error) bool) {
+		revoked, err := a.tenants.revocations.read(ctx)
+		if err != nil {
+			yield(Exposed{}, fmt.Errorf("hostbond: the revocations could not be read: %w", err))
+			return
+		}
 		for row, err := range a.installations(ctx) {
 			if err != nil {
 				yield(Exposed{}, fmt.Errorf("hostbond: not every installation was gone through: %w", err))
 				return
 			}
+			row = revoked.strike(row)
 			i := row.find(f)
 			if i < 0 || row.Secrets[i].State != Usable {
 				continue
@@ -120,6 +153,8 @@ func (a *App) Exposure(ctx context.Context, f Fingerprint) iter.Seq2[Exposed, er
 
 func (i *Installation) standing(f Fingerprint) Standing {
 	switch {
+	case i.usable() == 1 && i.Signing != SignedRS256:
+		return StandingOnlyKey
 	case i.usable() == 1:
 		return StandingOnly
 	case i.Run.Fingerprint != "" && i.Run.Fingerprint != f && !i.Contested:
@@ -129,7 +164,7 @@ func (i *Installation) standing(f Fingerprint) Standing {
 	}
 }
 
-// installations goes through all rows of the app, a page at a time. It ends with the first error.
+// installations goes through all rows of the app as they are stored, a page at a time. It ends with the first error.
 func (a *App) installations(ctx context.Context) iter.Seq2[*Installation, error] {
 	return func(yield func(*Installation, error) bool) {
 		for after := ""; ; {

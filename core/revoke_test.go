@@ -2,14 +2,17 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hostbond/hostbond/core"
 	"github.com/hostbond/hostbond/core/fakehost"
+	"github.com/hostbond/hostbond/core/memstore"
 )
 
 func fingerprintOf(t *testing.T, secret string) core.Fingerprint {
@@ -21,12 +24,19 @@ func fingerprintOf(t *testing.T, secret string) core.Fingerprint {
 	return value.Fingerprint()
 }
 
-func revoke(t *testing.T, app *core.App, revocation core.Revocation, want int) {
+func revoke(t *testing.T, app *core.App, f core.Fingerprint, want int) {
 	t.Helper()
-	revocation.Reason = "found in a log"
-	got, err := app.Revoke(t.Context(), revocation)
-	if err != nil || got != want {
+	if got, err := app.Revoke(t.Context(), f, "found in a log"); err != nil || got != want {
 		t.Errorf("Revoke: got %d installations, %v, want %d", got, err, want)
+	}
+}
+
+// mustRevoke stores a revocation, as a process does that then dies.
+func (s *faultyStore) mustRevoke(t *testing.T, secret string) {
+	t.Helper()
+	err := s.Store.Revoke(t.Context(), core.Revocation{AppKey: appKey, Fingerprint: fingerprintOf(t, secret), Reason: "r"})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -42,7 +52,7 @@ func TestARevokedSecretVerifiesNothingHereAtOnce(t *testing.T) {
 	b.clock.advance(time.Second)
 	kept := core.Fingerprint(b.site.Fingerprint())
 
-	revoke(t, b.app, core.Revocation{Fingerprint: kept}, 1)
+	revoke(t, b.app, kept, 1)
 	b.log.clear()
 	answer, err := b.site.Do(t.Context(), http.MethodGet, "/panel", stolen, nil)
 	if err != nil || answer.StatusCode != http.StatusUnauthorized || b.log.reason() != core.ReasonRevoked {
@@ -63,9 +73,7 @@ func TestARevokedSecretIsNeverAcceptedFromACallback(t *testing.T) {
 	b := setup(t)
 	b.install(t)
 	const leaked = "a secret that everybody knows"
-	for _, clientKey := range []string{"", b.site.ClientKey()} {
-		revoke(t, b.app, core.Revocation{Fingerprint: fingerprintOf(t, leaked), ClientKey: clientKey}, 0)
-	}
+	revoke(t, b.app, fingerprintOf(t, leaked), 0)
 	b.wantRefused(t, b.site.Callback(fakehost.Installed).Offer(leaked), 401, core.ReasonRevoked)
 
 	stranger := b.newSite(t, fakehost.Config{})
@@ -94,9 +102,17 @@ func TestASecretMayBeRevokedForOneTenantOnly(t *testing.T) {
 		}
 	}
 	wantPages(200, 200)
-	revoke(t, b.app, core.Revocation{Fingerprint: fingerprintOf(t, shared), ClientKey: sites[1].ClientKey()}, 1)
+	if err := b.app.RevokeFor(t.Context(), sites[1].ClientKey(), fingerprintOf(t, shared), "found in a log"); err != nil {
+		t.Fatal(err)
+	}
 	wantPages(200, 401)
-	revoke(t, b.app, core.Revocation{Fingerprint: fingerprintOf(t, shared)}, 1)
+	for _, clientKey := range []string{"", "no-such-tenant"} {
+		if err := b.app.RevokeFor(t.Context(), clientKey, fingerprintOf(t, shared), "r"); !errors.Is(err, core.ErrNotFound) {
+			t.Errorf("for tenant %q: got %v, want ErrNotFound", clientKey, err)
+		}
+	}
+	wantPages(200, 401)
+	revoke(t, b.app, fingerprintOf(t, shared), 1)
 	wantPages(401, 401)
 	// The way back in is another secret.
 	if _, err := sites[1].Rotate(t.Context()); err != nil {
@@ -112,7 +128,7 @@ func TestARevocationReachesOtherReplicasWithinTheTTL(t *testing.T) {
 		want(t, authenticate(t, there, "site", first), "")
 		pass(4 * time.Second)
 		want(t, authenticate(t, there, "site", first), "")
-		revoke(t, here, core.Revocation{Fingerprint: fingerprintOf(t, first)}, 1)
+		revoke(t, here, fingerprintOf(t, first), 1)
 		pass(5 * time.Second)
 		want(t, authenticate(t, there, "site", first), core.ReasonRevoked)
 		want(t, authenticate(t, there, "site", second), "")
@@ -127,10 +143,7 @@ func TestARevocationThatNoRowSaysYetReachesReplicasWithinTheTTL(t *testing.T) {
 			want(t, authenticate(t, app, "site", first), "")
 			pass(700 * time.Millisecond)
 		}
-		err := store.Store.Revoke(t.Context(), core.Revocation{AppKey: appKey, Fingerprint: fingerprintOf(t, first)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		store.mustRevoke(t, first)
 		pass(5 * time.Second)
 		want(t, authenticate(t, app, "site", first), core.ReasonRevoked)
 	})
@@ -157,7 +170,7 @@ func TestAReadUnderWayDoesNotBringARevokedSecretBack(t *testing.T) {
 		answer := make(chan core.ReasonCode)
 		go func() { answer <- authenticate(t, app, "site", first) }()
 		pass(100 * time.Millisecond)
-		revoke(t, app, core.Revocation{Fingerprint: fingerprintOf(t, first)}, 1)
+		revoke(t, app, fingerprintOf(t, first), 1)
 		want(t, <-answer, core.ReasonBadSignature) // it was never seen in use
 		want(t, authenticate(t, app, "site", first), core.ReasonBadSignature)
 	})
@@ -189,39 +202,233 @@ func TestRevokeGoesOnWhereItWasStopped(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
 		app := replica()
 		store.install(t, "another site", first)
-		leaked := core.Revocation{Fingerprint: fingerprintOf(t, first), Reason: "found in a log"}
+		leaked := fingerprintOf(t, first)
 
 		store.down.Store(true)
-		if n, err := app.Revoke(t.Context(), leaked); err == nil || n != 0 {
+		if n, err := app.Revoke(t.Context(), leaked, "r"); err == nil || n != 0 {
 			t.Errorf("with the store down: got %d, %v, want an error", n, err)
 		}
 		store.down.Store(false)
 		want(t, authenticate(t, app, "site", first), "")
 
 		store.unwritable.Store(true)
-		if n, err := app.Revoke(t.Context(), leaked); err == nil || n != 0 {
+		if n, err := app.Revoke(t.Context(), leaked, "r"); err == nil || n != 0 {
 			t.Errorf("with rows that cannot be written: got %d, %v, want an error", n, err)
 		}
 		want(t, authenticate(t, app, "site", first), core.ReasonRevoked)
+		for exposed := range app.Exposure(t.Context(), leaked) {
+			t.Errorf("%s is said to be exposed to a secret that verifies nothing", exposed.Key.ClientKey)
+		}
 		store.unwritable.Store(false)
 		revoke(t, app, leaked, 2)
 		revoke(t, app, leaked, 0)
 	})
 }
 
+// poisoned cannot write one row.
+type poisoned struct {
+	core.Store
+	clientKey string
+}
+
+func (s *poisoned) Put(ctx context.Context, row *core.Installation) (int64, error) {
+	if row.Key.ClientKey == s.clientKey {
+		return 0, errDown
+	}
+	return s.Store.Put(ctx, row)
+}
+
+func TestARowThatCannotBeWrittenKeepsRevokeFromNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		app := replica(func(c *core.Config) { c.Store = &poisoned{store, "aaa"} })
+		store.install(t, "aaa", first)
+		n, err := app.Revoke(t.Context(), fingerprintOf(t, first), "r")
+		if n != 1 || !errors.Is(err, errDown) || !strings.Contains(err.Error(), `"aaa"`) {
+			t.Errorf("got %d, %v, want 1 and an error that names the other", n, err)
+		}
+	})
+}
+
+// The site would be told yes, and sign with it.
+func TestACallbackThatWasAppliedIsRefusedOnceItsSecretIsRevoked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.install(t)
+	const leaked = "a secret that is revoked soon"
+	callback := b.site.Callback(fakehost.Installed).Offer(leaked)
+	if status := b.post(t, callback); status != http.StatusNoContent {
+		t.Fatalf("got %d, want 204", status)
+	}
+	revoke(t, b.app, fingerprintOf(t, leaked), 1)
+	b.wantRefused(t, callback, 401, core.ReasonRevoked)
+}
+
+func TestWhatACallbackBringsWhileItIsRevokedIsErasedByMaintain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.install(t)
+	const leaked = "a secret that is offered meanwhile"
+	meanwhile := func() { revoke(t, b.app, fingerprintOf(t, leaked), 0) }
+	b.store.before.Store(&meanwhile)
+	_ = b.post(t, b.site.Callback(fakehost.Installed).Offer(leaked))
+	token := b.site.Token(http.MethodGet, "/panel")
+	token.Key = []byte(leaked)
+	if answer, err := b.site.Do(t.Context(), http.MethodGet, "/panel", token, nil); err != nil || answer.StatusCode != 401 {
+		t.Errorf("a page: got %d, %v, want 401", answer.StatusCode, err)
+	}
+	if _, err := b.app.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range b.row(t).Secrets {
+		if s.Fingerprint == fingerprintOf(t, leaked) && (s.State != core.Revoked || !s.Value.IsZero()) {
+			t.Errorf("got it %s, kept %t, want it revoked and erased", s.State, !s.Value.IsZero())
+		}
+	}
+}
+
+func TestAClockThatWasSetBackDelaysNoRevocation(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		var ahead atomic.Int64
+		app := replica(func(c *core.Config) {
+			c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		})
+		ahead.Store(int64(20 * time.Second))
+		want(t, authenticate(t, app, "site", first), "")
+		ahead.Store(0)
+		store.mustRevoke(t, first)
+		pass(6 * time.Second)
+		want(t, authenticate(t, app, "site", first), core.ReasonRevoked)
+	})
+}
+
+func TestARowIsAsOldAsWhatWasKnownOfRevocations(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		app := replica()
+		want(t, authenticate(t, app, "site", first), "")
+		quiet(t, app)
+		pass(10 * time.Second)
+		want(t, authenticate(t, app, "unknown", first), core.ReasonUnknownTenant) // reads the revocations
+		store.mustRevoke(t, first)
+		pass(900 * time.Millisecond)
+		want(t, authenticate(t, app, "site", first), "") // reads the row
+		pass(4200 * time.Millisecond)
+		want(t, authenticate(t, app, "site", first), core.ReasonRevoked)
+	})
+}
+
+func TestARevocationKeepsThoseBeforeIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		app := replica(func(c *core.Config) { c.CacheTTL, c.MaxStale = time.Hour, time.Hour })
+		want(t, authenticate(t, app, "unknown", first), core.ReasonUnknownTenant)
+		store.mustRevoke(t, first) // and no row says so
+		if _, err := app.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		revoke(t, app, fingerprintOf(t, second), 0)
+		store.change(t, func(row *core.Installation) {
+			value, err := core.NewSecret(first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			row.Secrets = []core.StoredSecret{{Fingerprint: value.Fingerprint(), State: core.Usable, Value: value}}
+		})
+		if got := authenticate(t, app, "site", first); got == "" {
+			t.Error("the second revocation has undone the first")
+		}
+	})
+}
+
+// lateRevocations answers with what it read a while ago.
+type lateRevocations struct {
+	core.Store
+	late time.Duration
+}
+
+func (s *lateRevocations) Revocations(ctx context.Context, appKey string) ([]core.Revocation, error) {
+	revocations, err := s.Store.Revocations(ctx, appKey)
+	pass(s.late)
+	return revocations, err
+}
+
+func TestAReadOfRevocationsUnderWayForgetsNone(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		late := &lateRevocations{Store: store, late: 500 * time.Millisecond}
+		app := replica(func(c *core.Config) { c.Store = late })
+		answer := make(chan core.ReasonCode)
+		go func() { answer <- authenticate(t, app, "unknown", first) }()
+		pass(100 * time.Millisecond)
+		late.late = 0
+		const third = "a secret that no row has yet"
+		revoke(t, app, fingerprintOf(t, third), 0)
+		store.install(t, "other", third)
+		<-answer
+		want(t, authenticate(t, app, "other", third), core.ReasonBadSignature)
+	})
+}
+
+func TestAMaintenanceBeforeAnythingElseWorks(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		store.change(t, func(row *core.Installation) {
+			row.Secrets = append(row.Secrets, core.StoredSecret{Fingerprint: fingerprintOf(t, second), State: core.Retired})
+		})
+		m, err := replica().Maintain(t.Context())
+		if err != nil || m.Forgotten != 1 {
+			t.Errorf("got %+v, %v, want one forgotten", m, err)
+		}
+	})
+}
+
+// A second change of the newest secret must not hide behind one that only this replica knows of.
+func TestASecretVersionIsThatOfTheStore(t *testing.T) {
+	changes := make(chan core.Change, 8)
+	b := setup(t, func(c *core.Config) { c.OnChange = func(_ context.Context, change core.Change) { changes <- change } })
+	b.install(t)
+	<-changes
+	if _, err := b.site.Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-changes
+	b.clock.advance(time.Second)
+	stored := b.row(t)
+	b.store.unwritable.Store(true)
+	if _, err := b.app.Revoke(t.Context(), stored.Newest(), "r"); err == nil {
+		t.Fatal("got no error")
+	}
+	b.store.unwritable.Store(false)
+	if status := b.post(t, b.site.Callback(fakehost.Installed).OfferNothing()); status != http.StatusNoContent {
+		t.Fatalf("got %d, want 204", status)
+	}
+	change := <-changes
+	if change.Before.SecretVersion != stored.SecretVersion || change.Before.Newest() != stored.Newest() || !change.SecretChanged() {
+		t.Errorf("got before %d %s, after %d %s; want before as it was stored, and a change",
+			change.Before.SecretVersion, change.Before.Newest().Short(), change.After.SecretVersion, change.After.Newest().Short())
+	}
+}
+
+func TestASymmetricSiteIsSaidToLoseTheSecretThatItInstallsWith(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *core.Config) { c.SymmetricInstalls, c.InsecureUnsignedFirstInstall = true, true })
+	b.install(t)
+	for exposed, err := range b.app.Exposure(t.Context(), core.Fingerprint(b.site.Fingerprint())) {
+		if err != nil || exposed.Standing != core.StandingOnlyKey {
+			t.Errorf("got %s, %v, want %s", exposed.Standing, err, core.StandingOnlyKey)
+		}
+	}
+	revoke(t, b.app, core.Fingerprint(b.site.Fingerprint()), 1)
+	b.wantRefused(t, b.site.Callback(fakehost.Installed), 401, core.ReasonRevoked)
+}
+
 func TestRevokeTakesNoPartOfAFingerprint(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	whole := fingerprintOf(t, first)
-	for _, revocation := range []core.Revocation{
-		{Fingerprint: "", Reason: "r"},
-		{Fingerprint: core.Fingerprint(whole.Short()), Reason: "r"},
-		{Fingerprint: core.Fingerprint(strings.ToUpper(string(whole))), Reason: "r"},
-		{Fingerprint: whole},
-	} {
-		if _, err := b.app.Revoke(t.Context(), revocation); err == nil {
-			t.Errorf("%+v: got no error", revocation)
+	for _, f := range []core.Fingerprint{"", core.Fingerprint(whole.Short()), core.Fingerprint(strings.ToUpper(string(whole)))} {
+		if _, err := b.app.Revoke(t.Context(), f, "r"); err == nil {
+			t.Errorf("fingerprint %q: got no error", f)
 		}
+	}
+	if _, err := b.app.Revoke(t.Context(), whole, ""); err == nil {
+		t.Error("without a reason: got no error")
 	}
 	if got, err := b.store.Store.Revocations(t.Context(), appKey); err != nil || len(got) != 0 {
 		t.Errorf("stored %v, %v, want nothing", got, err)
@@ -283,4 +490,56 @@ func TestExposureSaysWhatEachSiteWouldBeLeftWith(t *testing.T) {
 	if len(order) != len(sites) || !slices.IsSorted(order) {
 		t.Errorf("got %v, want %v, sorted", order, sites)
 	}
+}
+
+// failsLate fails one read, after a while.
+type failsLate struct {
+	core.Store
+	fail atomic.Bool
+}
+
+func (s *failsLate) Get(ctx context.Context, key core.Key) (*core.Installation, error) {
+	if s.fail.CompareAndSwap(true, false) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func TestARequestThatWaitedInVainIsHeldAgainstWhatWasRevokedMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		late := &failsLate{Store: store}
+		app := replica(func(c *core.Config) { c.Store = late })
+		want(t, authenticate(t, app, "site", first), "")
+		quiet(t, app)
+		pass(6 * time.Second)
+		late.fail.Store(true)
+		answer := make(chan core.ReasonCode)
+		go func() { answer <- authenticate(t, app, "site", first) }()
+		pass(100 * time.Millisecond)
+		revoke(t, app, fingerprintOf(t, first), 1)
+		want(t, <-answer, core.ReasonRevoked)
+	})
+}
+
+func TestARestoredRowIsCachedAlsoWithOlderRevocations(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		app := replica(func(c *core.Config) { c.CacheTTL, c.MaxStale = time.Hour, time.Hour })
+		store.change(t, func(*core.Installation) {}) // a revision more than the backup has
+		want(t, authenticate(t, app, "site", first), "")
+		quiet(t, app)
+		pass(55 * time.Minute)
+		want(t, authenticate(t, app, "unknown", first), core.ReasonUnknownTenant) // reads the revocations
+		store.Store = memstore.New()
+		store.install(t, "site", first)
+		pass(6 * time.Minute)
+		before := store.gets.Load()
+		for range 10 {
+			want(t, authenticate(t, app, "site", first), "")
+			pass(time.Second)
+		}
+		if reads := store.gets.Load() - before; reads > 2 { // one of them for the recorder
+			t.Errorf("10 requests made %d reads, want one and one to record", reads)
+		}
+	})
 }

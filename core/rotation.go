@@ -87,6 +87,10 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 	if row == nil {
 		row = &Installation{Key: cb.key, CreatedAt: now}
 	}
+	// Also if it was applied before: a site that is told yes would sign with it.
+	if cb.revoked {
+		return transition{}, refuse(ReasonRevoked, "the offered secret was revoked")
+	}
 	if done, refusal := row.order(cb); done || refusal != nil {
 		return transition{outcome: OutcomeUnchanged}, refusal
 	}
@@ -96,9 +100,6 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 		retired = next.weigh(evidence{cb.signer, cb.issuedAt}, now, settle)
 	}
 	next.Signing = stricter(row.Signing, cb.signing)
-	if cb.revoked {
-		return transition{}, refuse(ReasonRevoked, "the offered secret was revoked")
-	}
 	if !cb.secret.IsZero() {
 		if cb.signing == SignedHS256 && next.usable() >= maxUsable {
 			retired = append(retired, next.keepSigner(cb, now, settle)...)

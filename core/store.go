@@ -83,7 +83,7 @@ type Claim struct {
 	ExpiresAt time.Time // when the token has expired for every replica
 }
 
-// Revocation bars a secret for good, for one tenant or for the whole app: see [App.Revoke].
+// Revocation bars a secret for good, for one tenant or for the whole app: see [App.RevokeFor] and [App.Revoke].
 type Revocation struct {
 	AppKey      string
 	ClientKey   string // "" for every tenant

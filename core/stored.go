@@ -12,18 +12,14 @@ const storeTimeout = time.Second
 // This file holds how the store is called: each call has its share of the time and may panic, and what was written is
 // known to this replica at once.
 
-// load reads the row as it is now, past the cache, without the secrets that were revoked. These come with it, also when
-// there is no row.
+// load reads the row as it is now, past the cache, and what was revoked, also when there is no row.
 func (a *App) load(ctx context.Context, key Key) (*Installation, *revoked, error) {
 	revoked, err := a.tenants.revocations.read(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
-	if err != nil {
-		return nil, revoked, err
-	}
-	return revoked.strike(row), revoked, nil
+	return row, revoked, err
 }
 
 // save writes the row, which the caller does not change any more.

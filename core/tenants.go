@@ -94,10 +94,12 @@ func (c *tenants) get(ctx context.Context, clientKey string) (t *tenant, fresh b
 	case err == nil:
 		return read, ours, nil
 	case stale && ctx.Err() == nil:
-		return t, false, nil
-	default:
-		return nil, false, c.refuse(err)
+		// As it is known by now: the read may have taken a while.
+		if t = c.cached(clientKey); t != nil && c.age(t) <= c.maxStale {
+			return t, false, nil
+		}
 	}
+	return nil, false, c.refuse(err)
 }
 
 // reread returns the tenant as it was in the store after the call. A tenant is read once a second at most, and whoever
@@ -147,7 +149,7 @@ func (c *tenants) revoke(revocation Revocation) {
 		s.mu.Lock()
 		for _, clientKey := range s.known.Keys() {
 			t, _ := s.known.Peek(clientKey)
-			if row := revoked.strike(t.row); row != t.row {
+			if row := revoked.bar(t.row); row != t.row {
 				s.known.Add(clientKey, newTenant(row, t.readAt, t))
 			}
 		}
@@ -256,12 +258,12 @@ func (c *tenants) cache(clientKey string, row *Installation, readAt time.Time) *
 	defer s.mu.Unlock()
 	revoked := c.revocations.known()
 	if row != nil {
-		row = revoked.strike(row)
+		row = revoked.bar(row)
 	}
 	old, ok := s.known.Peek(clientKey)
 	t := newTenant(row, earlier(readAt, revoked.readAt), old)
 	t.rereadAt.Store(readAt.UnixNano())
-	if ok && old.revision() > t.revision() && t.readAt.Sub(old.readAt) < c.ttl {
+	if ok && old.revision() > t.revision() && readAt.Sub(old.readAt) < c.ttl {
 		return t
 	}
 	if row == nil {
