@@ -46,6 +46,13 @@ type handling struct {
 	status   int                // of the answer, once there is one
 }
 
+// mishears notes that the replica is told that a write has failed which was done, or will be. h may be nil.
+func (h *handling) mishears() {
+	if h != nil {
+		h.misheard = true
+	}
+}
+
 // network carries what the site sends. Its callbacks wait there for the steps; what else is sent reaches a replica at once.
 type network struct{ world *world }
 
@@ -58,7 +65,9 @@ func (n network) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.world.mu.Lock()
 	d.request, d.body = r, string(body)
+	n.world.mu.Unlock()
 	select {
 	case status := <-d.waiting:
 		if status == 0 {
@@ -111,7 +120,7 @@ func (w *world) call(event fakehost.Event, prepare func(*fakehost.Callback)) {
 			w.over(d, err)
 		}()
 	}
-	synctest.Wait()
+	w.aside(synctest.Wait)
 }
 
 // sign signs the callback. Most histories begin alike, and an RSA signature takes longer than all the rest of a step, so
@@ -141,6 +150,8 @@ var signatures sync.Map // by claims
 
 // over is the end of a callback for the site.
 func (w *world) over(d *delivery, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.calling = nil
 	if err != nil {
 		w.unproven++
@@ -170,6 +181,8 @@ func (w *world) arrive(d *delivery, r *replica, body string) *handling {
 	go func() {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, request)
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		h.status = recorder.Code
 	}()
 	w.settleDown()
@@ -180,7 +193,7 @@ type handlingKey struct{}
 
 // settleDown lets all goroutines run until they stop, and looks at what has come of the callbacks.
 func (w *world) settleDown() {
-	synctest.Wait()
+	w.aside(synctest.Wait)
 	w.handlings = slices.DeleteFunc(w.handlings, func(h *handling) bool {
 		if h.status == 0 {
 			return false

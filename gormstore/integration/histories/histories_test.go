@@ -70,7 +70,7 @@ func emptied(database databases.Database) (core.Store, func()) {
 	if err != nil {
 		panic(err)
 	}
-	for _, table := range []string{"hostbond_installations", "hostbond_claims"} {
+	for _, table := range []string{"hostbond_installations", "hostbond_claims", "hostbond_revocations"} {
 		if err := db.Exec("DELETE FROM " + table).Error; err != nil {
 			panic(err)
 		}

@@ -71,6 +71,9 @@ func (w *world) committed(h *handling, key core.Key) {
 	if count(after) > 8 {
 		w.breaks("a row has eight usable secrets at most")
 	}
+	if after.State == core.Uninstalled && after.Signing == core.SignedRS256 && count(after) > 0 {
+		w.breaks("an uninstall erases the secrets of a signed installation")
+	}
 	if before != nil {
 		w.checkChange(h, before, after)
 	}
@@ -104,7 +107,7 @@ func (w *world) checkChange(h *handling, before, after *core.Installation) {
 		if s.State != core.Retired || is != core.Usable {
 			continue
 		}
-		if h == nil || h.delivery.offers != s.Fingerprint || h.delivery.madeAt.Before(s.RetiredAt) {
+		if h == nil || h.delivery.offers != s.Fingerprint || h.delivery.madeAt.Before(s.RetiredAt.Add(-5*time.Minute)) {
 			w.breaks("a retired secret comes back only with a callback that was made later")
 		}
 	}
@@ -117,6 +120,9 @@ func (w *world) checkChange(h *handling, before, after *core.Installation) {
 		}
 	}
 	if newest := after.Newest(); newest != before.Newest() {
+		if newest != "" && after.SecretVersion <= before.SecretVersion {
+			w.breaks("the secret version grows when another secret becomes the newest")
+		}
 		byCallback := h != nil && !h.delivery.madeAt.Truncate(time.Second).Before(before.Watermark)
 		if !byCallback && state(after, before.Newest()) == core.Usable {
 			w.breaks("the newest secret changes by a callback that is not older, or because it was retired")
@@ -152,6 +158,8 @@ func (w *world) checkAnswer(h *handling) {
 		w.breaks("what was accepted is in the store")
 	case accepted && d.event == fakehost.Uninstalled && h.saw != nil && h.saw.State != core.Uninstalled:
 		w.breaks("an uninstall that was accepted is in the store")
+	case status == http.StatusConflict && !h.tooLate():
+		w.breaks("only a callback is refused as too old that is older than what was applied, or than the retirement of its secret")
 	case w.unexpected(d, status):
 		w.breaks(fmt.Sprintf("a genuine callback is answered with 204, 409 or 503, not with %d", status))
 	}
@@ -163,6 +171,27 @@ func (w *world) holds(row *core.Installation, d *delivery) bool {
 	return row != nil && row.State == core.Installed &&
 		(unsigned || row.Watermark.Equal(d.madeAt.Truncate(time.Second))) &&
 		(d.offers == "" || w.revoked[d.offers] || state(row, d.offers) == core.Usable)
+}
+
+// tooLate reports whether something was applied that is newer than the callback.
+func (h *handling) tooLate() bool {
+	d := h.delivery
+	if h.saw == nil {
+		return false
+	}
+	watermark := h.saw.Watermark
+	if d.event == fakehost.Enabled || d.event == fakehost.Disabled {
+		watermark = h.saw.ActivationWatermark
+	}
+	if watermark.After(d.madeAt) {
+		return true
+	}
+	for _, s := range h.saw.Secrets {
+		if s.Fingerprint == d.offers && s.State == core.Retired && s.RetiredAt.After(d.madeAt) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) unexpected(d *delivery, status int) bool {
@@ -215,9 +244,15 @@ func (w *world) checkPage(p *page, r *replica, arrived time.Time, usable bool, s
 // checkEnd lets the storm pass and checks that all is well then, and that one secret is left in the end.
 func (w *world) checkEnd() {
 	w.calmDown()
-	for _, revocation := range w.unfinished {
-		if _, err := w.replicas[0].app.Revoke(context.Background(), revocation); err != nil {
-			w.breaks("a revocation can be made again: " + err.Error())
+	var err error
+	w.aside(func() { _, err = w.replicas[0].app.Maintain(context.Background()) })
+	if err != nil {
+		w.breaks("maintenance works once all is well")
+	}
+	w.settleDown()
+	for f := range w.revoked {
+		if state(w.row, f) == core.Usable {
+			w.breaks("maintenance erases what was revoked")
 		}
 	}
 	w.checkSite()

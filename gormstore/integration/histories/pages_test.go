@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"testing/synctest"
 	"time"
 
 	"github.com/hostbond/hostbond/core"
@@ -27,7 +28,10 @@ func (w *world) open(p *page, r *replica) int {
 	recorder := httptest.NewRecorder()
 	usable := w.usable(p.secret)
 	arrived := time.Now()
-	r.app.ServeHTTP(recorder, request)
+	w.aside(func() {
+		r.app.ServeHTTP(recorder, request)
+		synctest.Wait() // for what the recorder makes of it, too
+	})
 	w.tell("%s, signed with %s, opens at %s: %d", p.name, p.secret.Short(), r.name, recorder.Code)
 	w.checkPage(p, r, arrived, usable, recorder.Code)
 	w.settleDown()

@@ -40,6 +40,8 @@ type dice func(what string, n int) int
 
 // step lets one thing happen, of those that can.
 func (w *world) step(roll dice) {
+	// No two steps are at the same moment, and so no two time-outs, whose order would not be known.
+	w.pass(time.Millisecond)
 	type option struct {
 		weight int
 		do     func(dice)
@@ -208,9 +210,7 @@ func (w *world) decide(roll dice) {
 	stopped := w.take(func(*stop) bool { return true })
 	n := roll("stopped call", len(stopped))
 	chosen := stopped[n]
-	w.mu.Lock()
 	w.stopped = append(w.stopped, slices.Delete(stopped, n, n+1)...)
-	w.mu.Unlock()
 
 	d := goOn
 	if roll("trouble", 8) == 7 {
@@ -222,7 +222,7 @@ func (w *world) decide(roll dice) {
 	w.tell("%s %s", chosen, decisions[d])
 	chosen.store.dead = d == die || d == dieAfter
 	chosen.decision <- d
-	synctest.Wait()
+	w.aside(synctest.Wait)
 	if chosen.store.dead {
 		w.crash(chosen.store.replica)
 	}
@@ -310,7 +310,7 @@ func (w *world) finishLateWrite(roll dice) {
 	write := w.late[n]
 	w.late = slices.Delete(w.late, n, n+1)
 	w.tell("a write that was given up is done")
-	write()
+	w.aside(write)
 }
 
 // revocable returns the secrets that an operator may revoke without harm.
@@ -329,24 +329,29 @@ func (w *world) revocable() (fingerprints []core.Fingerprint) {
 func (w *world) revoke(roll dice) {
 	fingerprints := w.revocable()
 	f := fingerprints[roll("secret", len(fingerprints))]
-	revocation := core.Revocation{AppKey: w.key.AppKey, Fingerprint: f, Reason: "leaked"}
-	if roll("for one tenant", 2) == 1 {
-		revocation.ClientKey = w.key.ClientKey
-	}
 	w.tell("the operator revokes %s", f.Short())
 	w.revoked[f], w.ceased[f] = true, time.Now()
 	if roll("the process dies in the middle", 4) == 3 {
+		revocation := core.Revocation{AppKey: w.key.AppKey, Fingerprint: f, Reason: "leaked", At: time.Now()}
 		if err := w.store.Revoke(context.Background(), revocation); err != nil {
 			panic(err)
 		}
-		w.unfinished = append(w.unfinished, revocation)
 		return
 	}
 	r := w.anyReplica(roll)
 	down, calm := r.down, w.calm
 	r.down, w.calm = false, true
-	if _, err := r.app.Revoke(context.Background(), revocation); err != nil {
-		w.breaks("a secret can be revoked: " + err.Error())
+	var err error
+	everywhere := roll("for every tenant", 2) == 1
+	w.aside(func() {
+		if everywhere {
+			_, err = r.app.Revoke(context.Background(), f, "leaked")
+		} else {
+			err = r.app.RevokeFor(context.Background(), w.key.ClientKey, f, "leaked")
+		}
+	})
+	if err != nil {
+		w.breaks("a secret can be revoked")
 	}
 	r.down, w.calm = down, calm
 	if status := w.forge(f, 0, r); status == http.StatusOK {

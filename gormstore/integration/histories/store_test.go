@@ -54,10 +54,9 @@ type store struct {
 
 var _ core.Store = (*store)(nil)
 
-// take removes the stopped calls that match, in an order that does not depend on how goroutines were scheduled.
+// take removes the stopped calls that match, in an order that does not depend on how goroutines were scheduled; w.mu is
+// held.
 func (w *world) take(match func(*stop) bool) (taken []*stop) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.stopped = slices.DeleteFunc(w.stopped, func(s *stop) bool {
 		if match(s) {
 			taken = append(taken, s)
@@ -73,16 +72,19 @@ func (w *world) take(match func(*stop) bool) (taken []*stop) {
 func (s *store) wait(ctx context.Context, what string) (decision, error) {
 	h, _ := ctx.Value(handlingKey{}).(*handling)
 	w := s.world
+	w.mu.Lock()
 	switch {
 	case s.dead:
+		w.mu.Unlock()
 		return die, errDead
 	case s.replica.down:
+		w.mu.Unlock()
 		return failBefore, errBroken
 	case w.calm, h == nil && what != "Put", h == nil && w.kind == leaked:
+		w.mu.Unlock()
 		return goOn, nil
 	}
 	here := &stop{what, h, s, make(chan decision, 1)}
-	w.mu.Lock()
 	w.stopped = append(w.stopped, here)
 	w.mu.Unlock()
 	select {
@@ -92,6 +94,8 @@ func (s *store) wait(ctx context.Context, what string) (decision, error) {
 		}
 		return d, nil
 	case <-ctx.Done():
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		w.take(func(s *stop) bool { return s == here })
 		return failBefore, ctx.Err()
 	}
@@ -109,15 +113,15 @@ func call[T any](ctx context.Context, s *store, what string, inner func(context.
 	case goOn:
 		return inner(ctx)
 	case failAfter:
-		if h != nil {
-			h.misheard = true
-		}
+		s.world.mu.Lock()
+		h.mishears()
+		s.world.mu.Unlock()
 		_, _ = inner(ctx)
 	case failFirst:
-		if h != nil {
-			h.misheard = true
-		}
+		s.world.mu.Lock()
+		h.mishears()
 		s.world.late = append(s.world.late, func() { _, _ = inner(context.WithoutCancel(ctx)) })
+		s.world.mu.Unlock()
 	case dieAfter:
 		_, _ = inner(ctx)
 		return none, errDead
@@ -132,6 +136,8 @@ func (s *store) Get(ctx context.Context, key core.Key) (*core.Installation, erro
 	return call(ctx, s, "Get", func(ctx context.Context) (*core.Installation, error) {
 		began := time.Now()
 		row, err := s.world.store.Get(ctx, key)
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
 		if err == nil || errors.Is(err, core.ErrNotFound) {
 			s.replica.lastGood = began
 			if h != nil {
@@ -146,6 +152,8 @@ func (s *store) Put(ctx context.Context, row *core.Installation) (int64, error) 
 	h, _ := ctx.Value(handlingKey{}).(*handling)
 	return call(ctx, s, "Put", func(ctx context.Context) (int64, error) {
 		revision, err := s.world.store.Put(ctx, row)
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
 		if err == nil {
 			s.replica.lastGood = time.Now()
 			s.world.committed(h, row.Key)
@@ -161,6 +169,8 @@ func (s *store) Claim(ctx context.Context, claim core.Claim) (core.Claim, error)
 	h, _ := ctx.Value(handlingKey{}).(*handling)
 	return call(ctx, s, "Claim", func(ctx context.Context) (core.Claim, error) {
 		first, err := s.world.store.Claim(ctx, claim)
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
 		if err == nil && h != nil {
 			h.delivery.claimed = true
 		}
@@ -178,6 +188,8 @@ func (s *store) Delete(ctx context.Context, key core.Key, revision int64) error 
 // The rest goes on as long as the process lives and the database is reached: what it does is not about secrets.
 
 func (s *store) up() error {
+	s.world.mu.Lock()
+	defer s.world.mu.Unlock()
 	switch {
 	case s.dead:
 		return errDead
@@ -205,8 +217,13 @@ func (s *store) Touch(ctx context.Context, key core.Key, activity core.Activity)
 	if err := s.up(); err != nil {
 		return err
 	}
-	s.world.seenAt = activity.SeenAt
-	return s.world.store.Touch(ctx, key, activity)
+	err := s.world.store.Touch(ctx, key, activity)
+	if err == nil && key == s.world.key && !activity.SeenAt.IsZero() {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		s.world.seenAt = activity.SeenAt
+	}
+	return err
 }
 
 func (s *store) Revoke(ctx context.Context, revocation core.Revocation) error {

@@ -17,14 +17,15 @@ const (
 	settle   = 15 * time.Minute
 	cacheTTL = 5 * time.Second
 	maxStale = time.Minute
-	patience = 10 * time.Second // of a site that waits for an answer
+	patience = 10*time.Second + 300*time.Microsecond // of a site that waits for an answer
 )
 
 // world is everything around the code under test.
 type world struct {
-	kind  kind
-	store core.Store
-	key   core.Key
+	kind   kind
+	store  core.Store
+	key    core.Key
+	leeway time.Duration // of processes that start from now on; 0 for the default
 
 	site      *fakehost.Site
 	kept      string // the secret that the site goes back to, while it calls
@@ -34,7 +35,8 @@ type world struct {
 	handlings []*handling // of callbacks, by replicas, that are not done
 	pages     []*page     // made, and not opened yet
 
-	mu      sync.Mutex // steps come one after the other, but goroutines may stop at the store at once
+	// mu is held by the steps, but while they wait, and then by whoever acts: replicas at their store, or the site.
+	mu      sync.Mutex
 	stopped []*stop
 	late    []func() // writes that were given up and are still on their way to the database
 	calm    bool     // nothing stops at the store any more
@@ -43,7 +45,6 @@ type world struct {
 	values     map[core.Fingerprint]string    // and what they are
 	offered    []core.Fingerprint             // in that order
 	revoked    map[core.Fingerprint]bool      // by the operator
-	unfinished []core.Revocation              // whose process died before the row said so
 	ceased     map[core.Fingerprint]time.Time // when the secret last stopped to verify
 	row        *core.Installation             // as last committed; nil before the first commit
 	misled     int                            // pages made within a callback of a known secret that is not committed
@@ -95,6 +96,7 @@ func newWorld(k kind, inner core.Store, skews ...time.Duration) (*world, error) 
 			return nil, err
 		}
 	}
+	w.mu.Lock()
 	return w, nil
 }
 
@@ -111,11 +113,18 @@ func (w *world) settleNeighbour() error {
 	return err
 }
 
+// aside lets everybody else act while f waits or calls them.
+func (w *world) aside(f func()) {
+	w.mu.Unlock()
+	defer w.mu.Lock()
+	f()
+}
+
 // start starts a new process of the app in place of the replica's last one.
 func (w *world) start(r *replica) (err error) {
 	r.store = &store{world: w, replica: r}
 	r.app, err = inprocess.NewApp(r.store, func(c *core.Config) {
-		c.Settle, c.CacheTTL, c.MaxStale = settle, cacheTTL, maxStale
+		c.Settle, c.CacheTTL, c.MaxStale, c.Leeway = settle, cacheTTL, maxStale, w.leeway
 		c.SymmetricInstalls, c.InsecureUnsignedFirstInstall = w.kind == symmetric, w.kind == symmetric
 		c.Now = func() time.Time { return time.Now().Add(r.skew) }
 	})
@@ -186,7 +195,7 @@ func (w *world) crash(r *replica) {
 
 // pass lets time go by.
 func (w *world) pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // in a bubble it takes no time, and moves the clock
+	w.aside(func() { time.Sleep(d) }) //nolint:forbidigo // in a bubble it takes no time, and moves the clock
 	w.settleDown()
 }
 
@@ -196,7 +205,8 @@ func (w *world) end() {
 	for _, r := range w.replicas {
 		w.closing.Go(func() { _ = r.app.Close(context.Background()) })
 	}
-	w.closing.Wait()
+	w.aside(w.closing.Wait)
+	w.mu.Unlock()
 }
 
 // calmDown ends all that goes wrong: what waits goes on, and nothing waits from now on.
@@ -213,7 +223,7 @@ func (w *world) calmDown() {
 		w.answer(d)
 	}
 	for _, write := range w.late {
-		write()
+		w.aside(write)
 	}
 	w.late = nil
 	w.pass(2 * patience)

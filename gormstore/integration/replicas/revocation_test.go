@@ -56,7 +56,7 @@ func (f *fleet) revoke(fingerprint core.Fingerprint) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	n, err := app.Revoke(f.t.Context(), core.Revocation{Fingerprint: fingerprint, Reason: "found in a log"})
+	n, err := app.Revoke(f.t.Context(), fingerprint, "found in a log")
 	if err != nil || n != 1 {
 		f.t.Fatalf("revoked for %d installations, %v, want 1", n, err)
 	}
