@@ -63,6 +63,7 @@
 //     sent again with another body by whoever has read that token, for as long as it lives.
 //   - A symmetric site whose only secret was revoked is locked out for good, since it signs its installs with it.
 //   - A symmetric first install that crashes before our commit leaves the site with a secret that we never had.
-//   - Two callbacks made within one second are applied in the order in which they arrive.
+//   - Two callbacks made within one second are applied in the order in which they arrive; enabled and disabled of one
+//     second also when they arrive again.
 //   - A database that was restored from a backup is behind its sites until their next installed callback.
 package core

@@ -162,8 +162,7 @@ func activate(row *Installation, cb callback, now time.Time) (transition, *refus
 		return transition{outcome: OutcomeUnchanged}, nil
 	case cb.issuedAt.Before(row.ActivationWatermark):
 		return transition{}, refuse(ReasonStale, "a newer enabled or disabled was applied")
-	// Of one second disabled wins, so that the same two, sent again, change nothing.
-	case cb.issuedAt.Equal(row.ActivationWatermark) && (row.Disabled || !disabled):
+	case cb.issuedAt.Equal(row.ActivationWatermark) && row.Disabled == disabled:
 		return transition{outcome: OutcomeUnchanged}, nil
 	}
 	next := row.Clone()

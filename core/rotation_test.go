@@ -391,24 +391,6 @@ func TestDisabledInformsAndNeverBeatsUninstalled(t *testing.T) {
 	}
 }
 
-func TestOfOneSecondDisabledWinsHoweverOftenBothAreSent(t *testing.T) {
-	send := func(row *Installation, event Event) *Installation {
-		cb := offer("", 5)
-		cb.event = event
-		return apply(t, row, cb, 6)
-	}
-	row := offered(t, "S1")
-	for _, event := range []Event{EventEnabled, EventDisabled, EventEnabled, EventDisabled} {
-		row = send(row, event)
-	}
-	if !row.Disabled {
-		t.Error("got enabled, want disabled")
-	}
-	if send(row, EventEnabled) != row {
-		t.Error("enabled, sent again, has changed the row")
-	}
-}
-
 func TestAnOldDisabledDoesNotReachANewInstall(t *testing.T) {
 	row := apply(t, offered(t, "S1"), uninstalled(5), 5)
 	row = apply(t, row, offer("S2", 10), 10)
