@@ -82,17 +82,26 @@ func (s *Store) tombstone(ctx context.Context, key core.Key) (revision int64, er
 // Delete removes the row if its revision is the one given, else it returns [core.ErrConflict]; [core.ErrNotFound] if
 // there is none. What stays is the key and the revision.
 func (s *Store) Delete(ctx context.Context, key core.Key, revision int64) error {
-	row, err := s.lookup(ctx, key)
-	if err != nil {
+	if err := s.exists(ctx, key); err != nil {
 		return err
-	}
-	if row == nil || row.Deleted {
-		return core.ErrNotFound
 	}
 	tombstone := &installationRow{Revision: revision, Deleted: true}
 	swapped, err := s.swap(ctx, "delete installation", key, revision, false, tombstone, nil)
-	if err == nil && !swapped {
-		return core.ErrConflict
+	if err != nil || swapped {
+		return err
+	}
+	// Another one may have deleted it in between, which is no conflict.
+	if err := s.exists(ctx, key); err != nil {
+		return err
+	}
+	return core.ErrConflict
+}
+
+// exists returns [core.ErrNotFound] if there is no installation under key.
+func (s *Store) exists(ctx context.Context, key core.Key) error {
+	row, err := s.lookup(ctx, key)
+	if err == nil && (row == nil || row.Deleted) {
+		return core.ErrNotFound
 	}
 	return err
 }
@@ -120,12 +129,9 @@ func (s *Store) insert(ctx context.Context, what string, row any) error {
 
 // Touch records activity. A reason goes with its time of refusal. A missing row is [core.ErrNotFound].
 func (s *Store) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
-	row, err := s.lookup(ctx, key)
+	err := s.exists(ctx, key)
 	if err != nil {
 		return err
-	}
-	if row == nil || row.Deleted {
-		return core.ErrNotFound
 	}
 	// Each statement looks again, since another replica may have touched the row meanwhile.
 	if at := seconds(activity.SeenAt); at != nil {
