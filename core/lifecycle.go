@@ -299,7 +299,7 @@ func (a *App) announce(ctx context.Context, change *Change) {
 	ctx = context.WithoutCancel(ctx)
 	a.background.start(func() {
 		defer a.recovered(ctx, "OnChange")
-		if change.Outcome == OutcomeInstalled || change.Outcome == OutcomeReinstalled || change.Renamed() {
+		if change.Event == EventInstalled { // each time, so that what was missed once is made good
 			a.supersede(ctx, change.After)
 		}
 		if a.config.OnChange != nil {

@@ -76,6 +76,7 @@ func (a *App) revoke(ctx context.Context, revocation Revocation, rows iter.Seq[*
 			installations++
 		}
 		if ctx.Err() != nil {
+			err = errors.Join(err, fmt.Errorf("hostbond: the secret is revoked, but not every installation was gone through: %w", ctx.Err()))
 			break
 		}
 	}
