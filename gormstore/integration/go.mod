@@ -3,6 +3,7 @@ module github.com/hostbond/hostbond/gormstore/integration
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/glebarez/sqlite v1.11.0
 	github.com/go-sql-driver/mysql v1.8.1
 	github.com/hostbond/hostbond/core v0.1.0
