@@ -75,7 +75,7 @@ func TestWithoutOneOfTheRulesHistoriesBreakAPromise(t *testing.T) {
 		},
 		{
 			"the revocations", "tenants.go",
-			"row = revoked.strike(row)",
+			"row = revoked.bar(row)",
 			"_ = revoked",
 			signed,
 		},
