@@ -87,7 +87,8 @@ type Config struct {
 	MaintainEvery time.Duration
 
 	// RevokedFingerprints are secrets that verify nothing, for any tenant, whatever the store says: those of
-	// [App.Revoke] from before a database was restored from a backup, say.
+	// [App.Revoke] from before a database was restored from a backup, say. Whatever is written to a row meanwhile erases
+	// them there for good.
 	RevokedFingerprints []Fingerprint
 
 	// OnChange is called after a lifecycle callback is committed: on a goroutine of its own, with a context that is
