@@ -50,12 +50,12 @@ func TestARevocationThatNoRowSaysYetReachesReplicasWithinTheTTL(t *testing.T) {
 // lateReader answers with what it read a while ago.
 type lateReader struct {
 	core.Store
-	late time.Duration
+	late atomic.Int64 // nanoseconds
 }
 
 func (s *lateReader) Get(ctx context.Context, key core.Key) (*core.Installation, error) {
 	row, err := s.Store.Get(ctx, key)
-	pass(s.late)
+	pass(time.Duration(s.late.Load()))
 	return row, err
 }
 
@@ -64,7 +64,7 @@ func TestAReadUnderWayDoesNotBringARevokedSecretBack(t *testing.T) {
 		late := &lateReader{Store: store}
 		app := replica(func(c *core.Config) { c.Store, c.CacheTTL, c.MaxStale = late, time.Hour, time.Hour })
 		want(t, authenticate(t, app, "unknown", first), core.ReasonUnknownTenant)
-		late.late = 500 * time.Millisecond
+		late.late.Store(int64(500 * time.Millisecond))
 		answer := make(chan core.ReasonCode)
 		go func() { answer <- authenticate(t, app, "site", first) }()
 		pass(100 * time.Millisecond)
@@ -151,23 +151,24 @@ func TestARevocationKeepsThoseBeforeIt(t *testing.T) {
 // lateRevocations answers with what it read a while ago.
 type lateRevocations struct {
 	core.Store
-	late time.Duration
+	late atomic.Int64 // nanoseconds
 }
 
 func (s *lateRevocations) Revocations(ctx context.Context, appKey string) ([]core.Revocation, error) {
 	revocations, err := s.Store.Revocations(ctx, appKey)
-	pass(s.late)
+	pass(time.Duration(s.late.Load()))
 	return revocations, err
 }
 
 func TestAReadOfRevocationsUnderWayForgetsNone(t *testing.T) {
 	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
-		late := &lateRevocations{Store: store, late: 500 * time.Millisecond}
+		late := &lateRevocations{Store: store}
+		late.late.Store(int64(500 * time.Millisecond))
 		app := replica(func(c *core.Config) { c.Store = late })
 		answer := make(chan core.ReasonCode)
 		go func() { answer <- authenticate(t, app, "unknown", first) }()
 		pass(100 * time.Millisecond)
-		late.late = 0
+		late.late.Store(0)
 		const third = "a secret that no row has yet"
 		revoke(t, app, fingerprintOf(t, third), 0)
 		store.install(t, "other", third)

@@ -31,6 +31,7 @@ func TestPagesGoOnWhileSecretsAreRotated(t *testing.T) {
 		wanted := int64(max(perTerm*len(traffic.sites), runs.Scaled(rotations)))
 
 		stop := traffic.start(ctx)
+		defer stop() // also after a failure: nothing is logged when the test is over
 		for term := 0; traffic.answered.Load() < wanted; term++ {
 			if term > 20 {
 				t.Fatalf("got %d rotations in %d terms, want %d", traffic.answered.Load(), term, wanted)

@@ -100,11 +100,11 @@ func (f *traffic) start(ctx context.Context) (stop func()) {
 			})
 		}
 	})
-	return func() {
+	return sync.OnceFunc(func() {
 		cancel()
 		ended.Wait()
 		f.overtaking.Wait()
-	}
+	})
 }
 
 // page loads a page with the secret that the site holds at this moment. It may be refused only if no callback with this
