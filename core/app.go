@@ -93,21 +93,24 @@ func (a *App) Routes() []Route {
 // Descriptor returns the atlassian-connect.json to serve, as JSON, or nil if it is omitted.
 func (a *App) Descriptor() []byte { return slices.Clone(a.descriptor) }
 
-// Check reports whether the app can work: whether the store answers. It is what a health check calls.
+// Check reports whether the app can work: whether the store answers, whether the app-wide secrets can be read, and how
+// many installations need one that is not configured. The last two are [ErrAppSecrets]: only the sites that are bound to
+// such a secret get 503, so a health check that takes a replica out of service should let that error pass, and a
+// deployment should not.
 func (a *App) Check(ctx context.Context) error {
-	_, err := within(ctx, func(ctx context.Context) ([]*Installation, error) {
-		return a.config.Store.List(ctx, a.config.AppKey, "", 1)
+	needed, err := within(ctx, func(ctx context.Context) (map[Fingerprint]int, error) {
+		return a.config.Store.Bindings(ctx, a.config.AppKey)
 	})
 	if err != nil {
 		return fmt.Errorf("hostbond: the store does not answer: %w", err)
 	}
-	return nil
+	return a.tenants.appSecrets.check(ctx, needed)
 }
 
 // Close waits for what is under way after a callback or a request (hooks, evidence) until ctx ends. Callbacks are
 // refused from then on, so stop the HTTP server first.
 func (a *App) Close(ctx context.Context) error {
-	return errors.Join(a.background.close(ctx), a.recorder.close(ctx))
+	return errors.Join(a.recorder.close(ctx), a.background.close(ctx))
 }
 
 // logRefusal gives the refusal the id under which caller and operator can talk about it, and logs it.

@@ -51,6 +51,7 @@ func (a *App) authenticate(ctx context.Context, r Request, accept []TokenKind) (
 	// The issuer alone names the tenant. Audience, body and URL are not what the secret was looked up by.
 	tenant, signer, refusal := a.verifySecret(ctx, token, (*tenant).verify)
 	if refusal != nil {
+		a.recorder.unverified(tenant, refusal.reason, arrived)
 		return nil, refusal.from(token)
 	}
 	if refusal := token.claims.checkTime(arrived, a.config.Leeway); refusal != nil {

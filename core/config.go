@@ -86,6 +86,15 @@ type Config struct {
 	// of yours calls it.
 	MaintainEvery time.Duration
 
+	// AppSecrets is where the app-wide secrets come from: those that Atlassian may send to every site alike. A callback
+	// that brings one of them binds the site to it, and no copy is stored. A site with a binding may sign with any of
+	// them, so that replicas can be given a new one in turn; a site without one may not. Default: none.
+	AppSecrets SecretSource
+
+	// AppSecretSignsFirstInstall accepts the first installed callback of an unknown tenant if it is signed with an
+	// app-wide secret. Whoever has that secret can then install for any client key. It needs SymmetricInstalls.
+	AppSecretSignsFirstInstall bool
+
 	// RevokedFingerprints are secrets that verify nothing, for any tenant, whatever the store says: those of
 	// [App.Revoke] from before a database was restored from a backup, say. Whatever is written to a row meanwhile erases
 	// them there for good.
@@ -95,6 +104,11 @@ type Config struct {
 	// not cancelled, at most once for each change. A panic in it is logged. Close waits for it, so it must not call
 	// Close. An app that must not miss a change compares Installation.SecretVersion.
 	OnChange func(context.Context, Change)
+
+	// OnSecretChanged is called after another secret has become the newest of an installation, by a callback, a token, a
+	// revocation or otherwise: drop what was derived from the one before, such as cached access tokens. It is called like
+	// OnChange: at most once for each change, by the replica that has written it.
+	OnSecretChanged func(context.Context, SecretChange)
 
 	// Logger gets what happens to each tenant; never a secret nor a token. Default: slog.Default().
 	Logger *slog.Logger
@@ -224,6 +238,14 @@ func (c Config) validate() error {
 		if !f.valid() {
 			fault(fmt.Sprintf("RevokedFingerprints[%d]", n), "is not the SHA-256 of a secret in lower-case hex")
 		}
+	}
+	if secrets, ok := c.AppSecrets.(StaticSecrets); ok {
+		if err := checkAppSecrets(secrets); err != nil {
+			fault("AppSecrets", "%w", err)
+		}
+	}
+	if c.AppSecretSignsFirstInstall && (c.AppSecrets == nil || !c.SymmetricInstalls) {
+		fault("AppSecretSignsFirstInstall", "needs AppSecrets and SymmetricInstalls")
 	}
 	if c.MaxTokenLife < time.Second || c.MaxTokenLife > 24*time.Hour {
 		fault("MaxTokenLife", "%v is not between a second and a day", c.MaxTokenLife)

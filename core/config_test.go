@@ -70,6 +70,7 @@ func TestWhatIsConfiguredIsKept(t *testing.T) {
 		Paths:    Paths{Descriptor: "/d", Installed: "/a/i", Uninstalled: "/a/u", Enabled: "/a/e", Disabled: "/a/x"},
 		KeyHosts: []string{"https://keys.example"}, KeyTransport: http.DefaultTransport, AllowedHosts: []string{"example.net"},
 		SymmetricInstalls: true, InsecureUnsignedFirstInstall: true,
+		AppSecrets: SecretsFile("/run/secrets/app"), AppSecretSignsFirstInstall: true,
 		MaxTokenLife: time.Minute, Leeway: time.Second, Settle: time.Hour, CacheTTL: -1, MaxStale: time.Second, CacheSize: 1,
 		RevokedFingerprints: []Fingerprint{fingerprint("S1")},
 		MaintainEvery:       time.Hour, Logger: slog.New(slog.DiscardHandler),

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,15 +14,18 @@ import (
 // ConfigFromEnv returns what the environment says of a [Config]. A variable that is not set, or empty, leaves its
 // field at the default; one that cannot be read is an error that names it.
 //
-//	APP_KEY                 AppKey
-//	BASE_URL                BaseURL
-//	BASE_URLS               BaseURLs, a comma list
-//	INSTALL_KEYS_URL        KeyHosts, a comma list
-//	ALLOWED_HOSTS           AllowedHosts, a comma list
-//	SYMMETRIC_INSTALLS      SymmetricInstalls: 1 or 0
-//	UNSIGNED_FIRST_INSTALL  InsecureUnsignedFirstInstall: 1 or 0
-//	SETTLE                  Settle, as 15m
-//	CACHE_TTL               CacheTTL, as 5s; 0 reads the store each time
+//	APP_KEY                   AppKey
+//	BASE_URL                  BaseURL
+//	BASE_URLS                 BaseURLs, a comma list
+//	INSTALL_KEYS_URL          KeyHosts, a comma list
+//	ALLOWED_HOSTS             AllowedHosts, a comma list
+//	SYMMETRIC_INSTALLS        SymmetricInstalls: 1 or 0
+//	UNSIGNED_FIRST_INSTALL    InsecureUnsignedFirstInstall: 1 or 0
+//	APP_SECRETS               AppSecrets, a comma list, newest first; or
+//	APP_SECRETS_FILE          AppSecrets, the path of a file with one on each line: see SecretsFile
+//	APP_SECRET_FIRST_INSTALL  AppSecretSignsFirstInstall: 1 or 0
+//	SETTLE                    Settle, as 15m
+//	CACHE_TTL                 CacheTTL, as 5s; 0 reads the store each time
 func ConfigFromEnv() (Config, error) {
 	var e environment
 	c := Config{
@@ -31,6 +36,8 @@ func ConfigFromEnv() (Config, error) {
 		AllowedHosts:                 e.list("ALLOWED_HOSTS"),
 		SymmetricInstalls:            e.boolean("SYMMETRIC_INSTALLS"),
 		InsecureUnsignedFirstInstall: e.boolean("UNSIGNED_FIRST_INSTALL"),
+		AppSecrets:                   e.appSecrets(),
+		AppSecretSignsFirstInstall:   e.boolean("APP_SECRET_FIRST_INSTALL"),
 		Settle:                       e.duration("SETTLE", time.Second),
 		CacheTTL:                     e.duration("CACHE_TTL", 0),
 	}
@@ -54,6 +61,28 @@ func (e *environment) list(name string) (items []string) {
 		}
 	}
 	return items
+}
+
+// appSecrets reads the secrets once, so that an app which is given none does not start. Its faults do not quote them.
+func (e *environment) appSecrets() SecretSource {
+	list, file := os.Getenv("APP_SECRETS"), os.Getenv("APP_SECRETS_FILE")
+	switch {
+	case list != "" && file != "":
+		e.fault("APP_SECRETS", "set beside APP_SECRETS_FILE: there is one list")
+	case list != "":
+		secrets, err := parseSecrets(strings.SplitSeq(list, ","))
+		if err != nil || len(secrets) == 0 {
+			e.fault("APP_SECRETS", fmt.Sprintf("a comma list of secrets: %v", cmp.Or(err, errors.New("it has none"))))
+			return nil
+		}
+		return StaticSecrets(secrets)
+	case file != "":
+		if _, err := SecretsFile(file).Secrets(context.Background()); err != nil {
+			e.fault("APP_SECRETS_FILE", fmt.Sprintf("a file of secrets: %v", err))
+		}
+		return SecretsFile(file)
+	}
+	return nil
 }
 
 func (e *environment) boolean(name string) bool {

@@ -53,13 +53,14 @@ const (
 	ReasonStale ReasonCode = "stale" // older than what was applied already
 
 	// Us (503).
-	ReasonStore       ReasonCode = "store"        // the store did not answer, or not in time
-	ReasonKeyHost     ReasonCode = "key_host"     // no key host answered, or not in time
-	ReasonOverload    ReasonCode = "overload"     // a limit that protects the store or the key hosts
-	ReasonUnreadable  ReasonCode = "unreadable"   // the secrets of the row cannot be opened
-	ReasonSecretsFull ReasonCode = "secrets_full" // eight unsettled secrets, while the site is alive or signs its callbacks itself
-	ReasonBusy        ReasonCode = "busy"         // other callbacks of the tenant kept changing the row
-	ReasonClosed      ReasonCode = "closed"       // the app is shutting down
+	ReasonStore         ReasonCode = "store"          // the store did not answer, or not in time
+	ReasonKeyHost       ReasonCode = "key_host"       // no key host answered, or not in time
+	ReasonOverload      ReasonCode = "overload"       // a limit that protects the store or the key hosts
+	ReasonUnreadable    ReasonCode = "unreadable"     // the secrets of the row cannot be opened
+	ReasonNotConfigured ReasonCode = "not_configured" // bound to an app-wide secret that is not configured
+	ReasonSecretsFull   ReasonCode = "secrets_full"   // eight unsettled secrets, while the site is alive or signs its callbacks itself
+	ReasonBusy          ReasonCode = "busy"           // other callbacks of the tenant kept changing the row
+	ReasonClosed        ReasonCode = "closed"         // the app is shutting down
 )
 
 func (r ReasonCode) status() int {
@@ -70,7 +71,7 @@ func (r ReasonCode) status() int {
 		return http.StatusRequestEntityTooLarge
 	case ReasonStale:
 		return http.StatusConflict
-	case ReasonStore, ReasonKeyHost, ReasonOverload, ReasonUnreadable, ReasonSecretsFull, ReasonBusy, ReasonClosed:
+	case ReasonStore, ReasonKeyHost, ReasonOverload, ReasonUnreadable, ReasonNotConfigured, ReasonSecretsFull, ReasonBusy, ReasonClosed:
 		return http.StatusServiceUnavailable
 	default:
 		return http.StatusUnauthorized
@@ -106,7 +107,7 @@ func (r *refusal) from(t *token) *refusal {
 // mayBeOutdated reports whether a newer reading of the row could change the answer.
 func (r *refusal) mayBeOutdated() bool {
 	switch r.reason {
-	case ReasonUnknownTenant, ReasonNotInstalled, ReasonBadSignature, ReasonRetired, ReasonUnreadable:
+	case ReasonUnknownTenant, ReasonNotInstalled, ReasonBadSignature, ReasonRetired, ReasonUnreadable, ReasonNotConfigured:
 		return true
 	default:
 		return false

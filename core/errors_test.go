@@ -28,7 +28,7 @@ var statuses = map[int][]ReasonCode{
 	http.StatusRequestEntityTooLarge: {ReasonBodyTooLarge},
 	http.StatusConflict:              {ReasonStale},
 	http.StatusServiceUnavailable: {
-		ReasonStore, ReasonKeyHost, ReasonOverload, ReasonUnreadable, ReasonSecretsFull, ReasonBusy, ReasonClosed,
+		ReasonStore, ReasonKeyHost, ReasonOverload, ReasonUnreadable, ReasonNotConfigured, ReasonSecretsFull, ReasonBusy, ReasonClosed,
 	},
 }
 

@@ -91,8 +91,12 @@ func (s *Site) fields() []*string {
 type StoredSecret struct {
 	Fingerprint Fingerprint
 	State       SecretState
-	OfferedAt   time.Time // by the callback that brought it last
+	OfferedAt   time.Time // by the callback that brought it last, or the first token that bound the site to it
 	RetiredAt   time.Time // zero while usable
+
+	// Bound says that this is a binding: the secret is an app-wide one, and its value is found by the fingerprint among
+	// those of Config.AppSecrets. No copy of it is stored.
+	Bound bool
 
 	// Value is erased once the secret is no longer usable. A process that has verified with it remembers it for a while,
 	// so that it can tell a site on its old secret from a stranger; it verifies nothing any more.
@@ -104,7 +108,7 @@ type StoredSecret struct {
 }
 
 // Unreadable reports whether the secret should verify but cannot, because the store could not open it.
-func (s StoredSecret) Unreadable() bool { return s.State == Usable && s.Value.IsZero() }
+func (s StoredSecret) Unreadable() bool { return s.State == Usable && s.Value.IsZero() && !s.Bound }
 
 // SecretState says what a secret is good for.
 type SecretState string
@@ -128,6 +132,13 @@ type Activity struct {
 	SeenAt        time.Time // of a verified request; coarse, one write an hour
 	RefusedAt     time.Time // of the last refused callback that named the tenant; anybody can cause one
 	RefusedReason ReasonCode
+
+	FirstUsed   Fingerprint // the secret that was the newest when a request was first signed with it
+	FirstUsedAt time.Time   // when that was
+
+	// DesyncSuspectedAt is when three requests in a row had a signature by no secret of the tenant: the site may be on one
+	// that the app never got. Anybody can cause it. A SeenAt that is later disproves it.
+	DesyncSuspectedAt time.Time
 }
 
 // Clone returns a copy that shares no memory with i.

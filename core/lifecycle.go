@@ -152,6 +152,7 @@ func (a *App) verifyCallback(ctx context.Context, event Event, r Request) (callb
 	if cb.signing, cb.signer, refusal = a.verifyCallbackSignature(ctx, event, token); refusal != nil {
 		return cb, token, refusal
 	}
+	cb.firstAppWide = a.config.AppSecretSignsFirstInstall
 	if refusal := token.claims.checkTime(arrived, a.config.Leeway); refusal != nil {
 		return cb, token, refusal
 	}
@@ -186,6 +187,12 @@ func (a *App) verifyCallbackSignature(ctx context.Context, event Event, t *token
 		return SignedRS256, "", nil
 	case t.header.algorithm == algHS256 && (!event.installs() || a.config.SymmetricInstalls):
 		tenant, signer, refusal := a.verifySecret(ctx, t, (*tenant).signer)
+		if refusal != nil && refusal.reason == ReasonUnknownTenant && event == EventInstalled && a.config.AppSecretSignsFirstInstall {
+			// The secret was there before the installation: the site proves that it was given it.
+			if signer, refusal = a.tenants.appWideSigner(t); refusal == nil {
+				return SignedHS256, signer, nil
+			}
+		}
 		if refusal != nil {
 			return "", "", refusal
 		}
@@ -256,6 +263,7 @@ func (a *App) commit(ctx context.Context, cb callback) (*Change, *refusal) {
 			return nil, refuse(ReasonStore, "the installation could not be read").because(err)
 		}
 		cb.revoked = revoked.has(cb.key.ClientKey, cb.secret.Fingerprint())
+		cb.appWide = a.appWide(cb.key.ClientKey, revoked)
 		var row *Installation
 		if err != nil {
 			stored = nil
@@ -270,7 +278,7 @@ func (a *App) commit(ctx context.Context, cb callback) (*Change, *refusal) {
 		if step.next == nil {
 			return change, nil
 		}
-		err = a.save(ctx, step.next)
+		err = a.save(ctx, stored, step.next)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
@@ -308,6 +316,32 @@ func (a *App) announce(ctx context.Context, change *Change) {
 	})
 }
 
+// SecretChange tells that another secret has become the newest of an installation.
+type SecretChange struct {
+	Key     Key
+	Old     Fingerprint // "" if there was none: at the first install, and at the next one after an uninstall
+	New     Fingerprint // "" if the only one was revoked
+	Version int64       // Installation.SecretVersion from now on
+}
+
+// tellSecretChange hands a change that is committed to the app. stored is nil for a new row.
+func (a *App) tellSecretChange(ctx context.Context, stored, row *Installation) {
+	change := SecretChange{Key: row.Key, New: row.Newest(), Version: row.SecretVersion}
+	before := int64(0)
+	if stored != nil {
+		before, change.Old = stored.SecretVersion, stored.Newest()
+	}
+	if before == row.SecretVersion || a.config.OnSecretChanged == nil || !a.background.enter() {
+		return
+	}
+	defer a.background.leave()
+	ctx = context.WithoutCancel(ctx)
+	a.background.start(func() {
+		defer a.recovered(ctx, "OnSecretChanged")
+		a.config.OnSecretChanged(ctx, change)
+	})
+}
+
 // supersede marks other installations at the same base URL: a site import makes a new client key and tells nobody of
 // the old one. The mark informs only, so a failure is logged and left.
 func (a *App) supersede(ctx context.Context, by *Installation) {
@@ -329,9 +363,9 @@ func (a *App) markSuperseded(ctx context.Context, key Key, by *Installation) err
 	if err != nil || row.State != Installed || row.SupersededBy != "" || !by.supersedes(row) {
 		return err
 	}
-	row = revoked.strike(row).Clone()
-	row.SupersededBy = by.Key.ClientKey
-	return a.save(ctx, row)
+	next := revoked.strike(row).Clone()
+	next.SupersededBy = by.Key.ClientKey
+	return a.save(ctx, row, next)
 }
 
 // supersedes reports whether i is the later of two installations at one URL, in whatever order their callbacks are

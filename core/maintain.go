@@ -39,7 +39,7 @@ func (a *App) Maintain(ctx context.Context) (Maintenance, error) {
 		if forgotten == 0 && row == stored {
 			continue
 		}
-		switch err := a.save(ctx, row); {
+		switch err := a.save(ctx, stored, row); {
 		case err == nil:
 			m.Forgotten += forgotten
 		case !errors.Is(err, ErrConflict): // whoever changed the row meanwhile goes first; there is always tomorrow

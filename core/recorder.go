@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,36 @@ const (
 	// write of every request. It is shorter where Settle is.
 	takeOverPause = 30 * time.Second
 )
+
+const (
+	// desyncAfter bad signatures within desyncWindow, and no good one, make a tenant suspect.
+	desyncAfter  = 3
+	desyncWindow = 10 * time.Minute
+)
+
+// trouble counts the bad signatures of a tenant since the last good one, as far as this replica sees them. Of two at the
+// same moment one may be lost: the next one counts.
+type trouble struct {
+	bad   atomic.Int32
+	since atomic.Int64 // Unix nanoseconds of the first one
+}
+
+// more counts one, and reports whether that makes the tenant suspect.
+func (t *trouble) more(at time.Time) bool {
+	since := at.Sub(time.Unix(0, t.since.Load()))
+	if t.bad.Load() == 0 || since < 0 || since > desyncWindow {
+		t.since.Store(at.UnixNano())
+		t.bad.Store(0)
+	}
+	return t.bad.Add(1) == desyncAfter
+}
+
+// over ends the count. It is called for every request, and hardly ever has anything to do.
+func (t *trouble) over() {
+	if t.bad.Load() != 0 {
+		t.bad.Store(0)
+	}
+}
 
 // recorder brings what requests have shown to the store, off their path: which secret a site signs with, and that it
 // is alive.
@@ -42,7 +73,8 @@ func newRecorder(a *App) *recorder {
 // request notes a verified request. It costs a few comparisons unless there is something to write.
 func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
 	now := wholeSeconds(arrived)
-	if r.worthWriting(t.row, e, now) && t.noted.CompareAndSwap(false, true) {
+	// A signer without an entry is an app-wide secret.
+	if (t.row.find(e.fingerprint) < 0 || r.worthWriting(t.row, e, now)) && t.noted.CompareAndSwap(false, true) {
 		noted := r.submit(func(ctx context.Context) {
 			defer t.noted.Store(false)
 			r.failed(ctx, t, r.evidence(ctx, t.row.Key, e))
@@ -51,9 +83,28 @@ func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
 			t.noted.Store(false)
 		}
 	}
-	if now.Sub(t.row.Activity.SeenAt) >= seenEvery && t.seenNoted.CompareAndSwap(false, true) {
+	t.trouble.over()
+	activity := &t.row.Activity
+	suspected := activity.DesyncSuspectedAt.After(activity.SeenAt)
+	if (suspected || now.Sub(activity.SeenAt) >= seenEvery) && t.seenNoted.CompareAndSwap(false, true) {
 		r.touch(t, Activity{SeenAt: now})
 	}
+	if e.fingerprint == t.newest && activity.FirstUsed != t.newest && t.useNoted.CompareAndSwap(false, true) {
+		r.app.log.Info("first request with the newest secret", "client_key", t.row.Key.ClientKey, "secret", t.newest.Short())
+		r.touch(t, Activity{FirstUsed: t.newest, FirstUsedAt: now})
+	}
+}
+
+// unverified notes a request in the name of an installed tenant that none of its secrets has signed. One may be forged.
+// Several, and none that verifies, are what a site looks like that is on a secret which the app never got.
+func (r *recorder) unverified(t *tenant, reason ReasonCode, arrived time.Time) {
+	if reason != ReasonBadSignature && reason != ReasonRetired || !t.trouble.more(arrived) {
+		return
+	}
+	r.app.log.Warn("desync suspected: requests of the site are signed with no secret that it has; "+
+		"if its users see errors, it needs to install or update the app again",
+		"client_key", t.row.Key.ClientKey, "reason", string(reason))
+	r.touch(t, Activity{DesyncSuspectedAt: wholeSeconds(arrived)})
 }
 
 // refused notes that a callback of a tenant was refused, if the tenant is known here.
@@ -93,28 +144,35 @@ func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
 	if err != nil {
 		return err
 	}
-	row = revoked.strike(row)
 	now := wholeSeconds(r.app.config.Now())
-	if !r.worthWriting(row, e, now) {
+	next := revoked.strike(row).Clone()
+	bound := next.bind(e.fingerprint, r.app.appWide(key.ClientKey, revoked), now)
+	if !bound && !r.worthWriting(next, e, now) {
 		return nil
 	}
-	next := row.Clone()
+	before := next.Run
 	retired := next.weigh(e, now, r.app.config.Settle)
-	if err := r.app.save(ctx, next); err != nil {
+	if err := r.app.save(ctx, row, next); err != nil {
 		return err
 	}
-	r.log(ctx, row, next, retired)
+	if bound {
+		r.app.log.InfoContext(ctx, "the site signs with this app-wide secret, and is bound to it",
+			"client_key", key.ClientKey, "secret", e.fingerprint.Short())
+	}
+	if next.Run != before || len(retired) > 0 {
+		r.log(ctx, before, next, retired)
+	}
 	return nil
 }
 
-func (r *recorder) log(ctx context.Context, before, after *Installation, retired []Fingerprint) {
+func (r *recorder) log(ctx context.Context, before Run, after *Installation, retired []Fingerprint) {
 	level, message := slog.LevelInfo, "the site signs with this secret"
 	switch {
 	case len(retired) > 0:
 		message = "the site has settled on this secret, and those it left behind are retired"
-	case before.Run.Fingerprint == after.Run.Fingerprint:
+	case before.Fingerprint == after.Run.Fingerprint:
 		message = "the site has kept to this secret for long enough, and is contested no more"
-	case before.Run.Fingerprint != "":
+	case before.Fingerprint != "":
 		level, message = slog.LevelWarn, "contested: the site signs with this secret though it was offered no other"
 	}
 	r.app.log.LogAttrs(ctx, level, message,

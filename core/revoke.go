@@ -99,7 +99,7 @@ func (a *App) strike(ctx context.Context, key Key, revoked *revoked) (bool, erro
 		if row == stored {
 			return false, nil
 		}
-		if err = a.save(ctx, row); !errors.Is(err, ErrConflict) {
+		if err = a.save(ctx, stored, row); !errors.Is(err, ErrConflict) {
 			return err == nil, err
 		}
 	}
@@ -141,22 +141,23 @@ func (a *App) Exposure(ctx context.Context, f Fingerprint) iter.Seq2[Exposed, er
 				return
 			}
 			row = revoked.strike(row)
-			i := row.find(f)
-			if i < 0 || row.Secrets[i].State != Usable {
+			configured := a.appWide(row.Key.ClientKey, revoked)
+			if !row.accepts(f, configured) {
 				continue
 			}
-			if !yield(Exposed{row.Key, row.Site.BaseURL, row.standing(f)}, nil) {
+			if !yield(Exposed{row.Key, row.Site.BaseURL, row.standing(f, configured)}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (i *Installation) standing(f Fingerprint) Standing {
+func (i *Installation) standing(f Fingerprint, configured appWide) Standing {
+	others := i.usable() + len(i.open(configured)) - 1
 	switch {
-	case i.usable() == 1 && i.Signing != SignedRS256:
+	case others == 0 && i.Signing != SignedRS256:
 		return StandingOnlyKey
-	case i.usable() == 1:
+	case others == 0:
 		return StandingOnly
 	case i.Run.Fingerprint != "" && i.Run.Fingerprint != f && !i.Contested:
 		return StandingReplaced

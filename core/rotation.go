@@ -35,6 +35,29 @@ type callback struct {
 	site     Site
 	secret   Secret // zero if the body brought none
 	revoked  bool   // the secret, by an operator
+
+	appWide      appWide
+	firstAppWide bool // a first install may be signed with an app-wide secret
+}
+
+// offered returns what the callback offers to the row: a binding, if the secret is an app-wide one. A site that has no
+// secret, and is sent none, signs with an app-wide one: with the newest, unless the callback itself shows another.
+func (cb *callback) offered(row *Installation) (offered StoredSecret, ok bool) {
+	switch {
+	case !cb.secret.IsZero():
+		offered = StoredSecret{Fingerprint: cb.secret.Fingerprint(), Value: cb.secret}
+		if slices.Contains(cb.appWide, offered.Fingerprint) {
+			offered.Value, offered.Bound = Secret{}, true
+		}
+	case row.usable() > 0 || len(cb.appWide) == 0:
+		return offered, false
+	case slices.Contains(cb.appWide, cb.signer):
+		offered = StoredSecret{Fingerprint: cb.signer, Bound: true}
+	default:
+		offered = StoredSecret{Fingerprint: cb.appWide[0], Bound: true}
+	}
+	offered.State = Usable
+	return offered, true
 }
 
 // transition is what a callback makes of a row.
@@ -69,13 +92,16 @@ func admit(row *Installation, cb callback) *refusal {
 		}
 	case SignedHS256:
 		if row == nil {
+			if cb.firstAppWide && cb.event == EventInstalled && slices.Contains(cb.appWide, cb.signer) {
+				return nil
+			}
 			return refuse(ReasonUnknownTenant, "")
 		}
 		// Whoever holds the shared secret must not be able to step down from Atlassian's own signature.
 		if row.Signing == SignedRS256 && cb.event.installs() {
 			return refuse(ReasonAlgorithm, "this installation signs its callbacks with RS256")
 		}
-		if i := row.find(cb.signer); i < 0 || row.Secrets[i].State != Usable {
+		if !row.accepts(cb.signer, cb.appWide) {
 			return refuse(ReasonBadSignature, "the secret went out of use meanwhile")
 		}
 	}
@@ -97,14 +123,15 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 	next := row.Clone()
 	var retired []Fingerprint
 	if cb.signing == SignedHS256 {
+		next.bind(cb.signer, cb.appWide, now)
 		retired = next.weigh(evidence{cb.signer, cb.issuedAt}, now, settle)
 	}
 	next.Signing = stricter(row.Signing, cb.signing)
-	if !cb.secret.IsZero() {
+	if offered, ok := cb.offered(next); ok {
 		if cb.signing == SignedHS256 && next.usable() >= maxUsable {
-			retired = append(retired, next.keepSigner(cb, now, settle)...)
+			retired = append(retired, next.keepSigner(cb, offered.Fingerprint, now, settle)...)
 		}
-		evicted, refusal := next.offer(cb.secret, cb.issuedAt, now)
+		evicted, refusal := next.offer(offered, cb.issuedAt, now)
 		if refusal != nil {
 			return transition{}, refusal
 		}
@@ -212,8 +239,8 @@ func stricter(before, now Signing) Signing {
 
 // offer makes secret the newest usable one. All earlier ones stay usable: the site goes back to one of them if our
 // answer is lost. It returns the secrets that had to go to make room.
-func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []Fingerprint, _ *refusal) {
-	fingerprint := secret.Fingerprint()
+func (i *Installation) offer(secret StoredSecret, issuedAt, now time.Time) (evicted []Fingerprint, _ *refusal) {
+	fingerprint := secret.Fingerprint
 	known := i.find(fingerprint)
 	switch {
 	case known >= 0 && i.Secrets[known].State == Revoked: // also if the revocation itself is gone
@@ -233,9 +260,8 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 	before := i.Newest()
 	// By its fingerprint: to make room may have moved it.
 	i.Secrets = slices.DeleteFunc(i.Secrets, func(s StoredSecret) bool { return s.Fingerprint == fingerprint })
-	i.Secrets = append(i.Secrets, StoredSecret{
-		Fingerprint: fingerprint, State: Usable, OfferedAt: now, Value: secret,
-	})
+	secret.OfferedAt = now
+	i.Secrets = append(i.Secrets, secret)
 	i.forgetOldest()
 	if before != fingerprint {
 		i.SecretVersion++
@@ -247,8 +273,7 @@ func (i *Installation) offer(secret Secret, issuedAt, now time.Time) (evicted []
 
 // keepSigner makes room in a symmetric row. A site signs a callback with the secret that it had before, so those whose
 // own callbacks are long over are not what it will go back to.
-func (i *Installation) keepSigner(cb callback, now time.Time, settle time.Duration) (retired []Fingerprint) {
-	offered := cb.secret.Fingerprint()
+func (i *Installation) keepSigner(cb callback, offered Fingerprint, now time.Time, settle time.Duration) (retired []Fingerprint) {
 	return i.retire(now, func(_ int, s StoredSecret) bool {
 		return s.Fingerprint != cb.signer && s.Fingerprint != offered && s.OfferedAt.Before(cb.issuedAt.Add(-settle))
 	})

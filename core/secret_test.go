@@ -57,7 +57,7 @@ func holders(t *testing.T) map[string]any {
 	type deep struct{ inner []map[string]unexported }
 	stored := StoredSecret{Fingerprint: secret.Fingerprint(), State: Usable, Value: secret}
 	installation := &Installation{Key: Key{"app", "client-1"}, State: Installed, Secrets: []StoredSecret{stored}}
-	prepared := newTenant(installation, time.Time{}, nil)
+	prepared := newTenant(installation, time.Time{}, nil, nil, nil)
 	prepared.verify(&token{signingInput: "x"}) // so that a keyed state lies in the pool
 	return map[string]any{
 		"a value":                   secret,

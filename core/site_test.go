@@ -316,6 +316,13 @@ func (s *faultyStore) Touch(ctx context.Context, key core.Key, activity core.Act
 	return s.Store.Touch(ctx, key, activity)
 }
 
+func (s *faultyStore) Bindings(ctx context.Context, appKey string) (map[core.Fingerprint]int, error) {
+	if s.isDown() {
+		return nil, errDown
+	}
+	return s.Store.Bindings(ctx, appKey)
+}
+
 func (s *faultyStore) List(ctx context.Context, appKey, after string, limit int) ([]*core.Installation, error) {
 	if s.isDown() {
 		return nil, errDown

@@ -39,9 +39,13 @@ type Store interface {
 	// key; none is an empty list. An empty value finds nothing; a property that is not known is an error.
 	Find(ctx context.Context, appKey string, by By, value string) ([]Key, error)
 
+	// Bindings counts the installed installations of the app by the app-wide secrets that they need: one with two usable
+	// bindings counts for both, one that is not installed for none. It is called by health checks, so it reads an index.
+	Bindings(ctx context.Context, appKey string) (map[Fingerprint]int, error)
+
 	// Touch records activity in columns of its own: no revision changes and no Put undoes it. Times that are zero are
-	// left alone, and none ever goes back. RefusedAt and RefusedReason are one fact: an older refusal changes neither.
-	// A missing row is ErrNotFound.
+	// left alone, and none ever goes back. RefusedAt and RefusedReason are one fact, FirstUsedAt and FirstUsed another: an
+	// older one changes neither. A missing row is ErrNotFound.
 	Touch(ctx context.Context, key Key, activity Activity) error
 
 	// Claim stores the claim if there is none under its app key and ID, durably and in a commit of its own, and

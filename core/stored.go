@@ -10,7 +10,7 @@ import (
 const storeTimeout = time.Second
 
 // This file holds how the store is called: each call has its share of the time and may panic, and what was written is
-// known to this replica at once.
+// known to this replica, and told to the app, at once.
 
 // load reads the row as it is now, past the cache, and what was revoked, also when there is no row.
 func (a *App) load(ctx context.Context, key Key) (*Installation, *revoked, error) {
@@ -22,8 +22,13 @@ func (a *App) load(ctx context.Context, key Key) (*Installation, *revoked, error
 	return row, revoked, err
 }
 
-// save writes the row, which the caller does not change any more.
-func (a *App) save(ctx context.Context, row *Installation) error {
+// appWide returns the app-wide secrets that may verify for the tenant.
+func (a *App) appWide(clientKey string, revoked *revoked) appWide {
+	return fingerprints(a.tenants.appSecrets.recent(), revoked, clientKey)
+}
+
+// save writes what has become of a row, which is nil if there was none. The caller does not change either any more.
+func (a *App) save(ctx context.Context, stored, row *Installation) error {
 	writing := a.config.Now()
 	revision, err := within(ctx, func(ctx context.Context) (int64, error) { return a.config.Store.Put(ctx, row) })
 	if err != nil {
@@ -31,11 +36,12 @@ func (a *App) save(ctx context.Context, row *Installation) error {
 	}
 	row.Revision = revision
 	a.tenants.put(row, writing)
+	a.tellSecretChange(ctx, stored, row)
 	return nil
 }
 
-// within gives one call to the store its share of the time, and begins none after the end. A panic in the store is an
-// error like any other: not every web server would survive it.
+// within gives one call to the store, or to the source of the app-wide secrets, its share of the time, and begins none
+// after the end. A panic in it is an error like any other: not every web server would survive it.
 func within[T any](ctx context.Context, call func(context.Context) (T, error)) (_ T, err error) {
 	if err := ctx.Err(); err != nil {
 		var none T
@@ -45,7 +51,7 @@ func within[T any](ctx context.Context, call func(context.Context) (T, error)) (
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("hostbond: panic in the store: %v", v)
+			err = fmt.Errorf("hostbond: panic: %v", v)
 		}
 	}()
 	return call(ctx)

@@ -31,6 +31,7 @@ const (
 // the store at once, so that a rotation on one replica is known to all.
 type tenants struct {
 	revocations *revocations
+	appSecrets  *appSecrets
 
 	store    Store
 	appKey   string
@@ -60,7 +61,8 @@ func newTenants(config Config) *tenants {
 		revocations: &revocations{
 			store: config.Store, appKey: config.AppKey, now: config.Now, configured: config.RevokedFingerprints,
 		},
-		store: config.Store, appKey: config.AppKey, now: config.Now, ttl: config.CacheTTL, maxStale: config.MaxStale,
+		appSecrets: &appSecrets{source: config.AppSecrets, ttl: config.CacheTTL, now: config.Now, log: config.Logger},
+		store:      config.Store, appKey: config.AppKey, now: config.Now, ttl: config.CacheTTL, maxStale: config.MaxStale,
 		seed:             maphash.MakeSeed(),
 		reading:          make(chan struct{}, maxReads),
 		waiting:          make(chan struct{}, maxWaiting),
@@ -133,6 +135,17 @@ func (c *tenants) reread(ctx context.Context, clientKey string) (*tenant, *refus
 	return fresh, nil
 }
 
+// appWideSigner returns the app-wide secret that signed the token of a tenant that is not known. Whether it was revoked is
+// for the caller to see.
+func (c *tenants) appWideSigner(token *token) (Fingerprint, *refusal) {
+	for _, secret := range c.appSecrets.recent() {
+		if secret.hs256.verify(token.signingInput, token.signature) {
+			return secret.fingerprint, nil
+		}
+	}
+	return "", refuse(ReasonUnknownTenant, "nor signed with an app-wide secret")
+}
+
 // put makes a row that was just written known to this replica. writing is when the write began.
 func (c *tenants) put(row *Installation, writing time.Time) {
 	if c.revocations.known() != nil { // else there is no cache to keep in step yet
@@ -149,8 +162,8 @@ func (c *tenants) revoke(revocation Revocation) {
 		s.mu.Lock()
 		for _, clientKey := range s.known.Keys() {
 			t, _ := s.known.Peek(clientKey)
-			if row := revoked.bar(t.row); row != t.row {
-				s.known.Add(clientKey, newTenant(row, t.readAt, t))
+			if row := revoked.bar(t.row); row != t.row || t.uses(revocation.Fingerprint) {
+				s.known.Add(clientKey, c.prepare(row, t.readAt, t, revoked))
 			}
 		}
 		s.mu.Unlock()
@@ -200,11 +213,12 @@ func (c *tenants) read(clientKey string) (*tenant, error) {
 	return c.cache(clientKey, row, began), nil
 }
 
-// lookUp returns the row, or nil if there is none. What is known of revocations by then is recent.
+// lookUp returns the row, or nil if there is none. What is known of revocations and of app-wide secrets by then is recent.
 func (c *tenants) lookUp(clientKey string) (*Installation, error) {
 	if _, err := c.revocations.recent(c.ttl / revocationReads); err != nil {
 		return nil, err
 	}
+	c.appSecrets.recent()
 	row, err := within(context.Background(), func(ctx context.Context) (*Installation, error) {
 		return c.store.Get(ctx, Key{c.appKey, clientKey})
 	})
@@ -261,7 +275,7 @@ func (c *tenants) cache(clientKey string, row *Installation, readAt time.Time) *
 		row = revoked.bar(row)
 	}
 	old, ok := s.known.Peek(clientKey)
-	t := newTenant(row, earlier(readAt, revoked.readAt), old)
+	t := c.prepare(row, earlier(readAt, revoked.readAt), old, revoked)
 	t.rereadAt.Store(readAt.UnixNano())
 	if ok && old.revision() > t.revision() && readAt.Sub(old.readAt) < c.ttl {
 		return t
@@ -274,4 +288,13 @@ func (c *tenants) cache(clientKey string, row *Installation, readAt time.Time) *
 	s.strangers.Remove(clientKey)
 	s.known.Add(clientKey, t)
 	return t
+}
+
+// prepare makes a tenant of a row from which the revoked secrets are barred.
+func (c *tenants) prepare(row *Installation, readAt time.Time, before *tenant, revoked *revoked) *tenant {
+	appSecrets, _ := c.appSecrets.known()
+	if row == nil {
+		return newTenant(nil, readAt, nil, nil, nil)
+	}
+	return newTenant(row, readAt, before, appSecrets, fingerprints(appSecrets, revoked, row.Key.ClientKey))
 }

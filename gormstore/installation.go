@@ -1,7 +1,9 @@
 package gormstore
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/hostbond/hostbond/core"
 )
@@ -11,7 +13,7 @@ import (
 // A row that is deleted stays behind as a tombstone: its key, its revision, and nothing else. The revision makes sure
 // that none is used twice, be it by another replica that does not know of the deletion.
 type installationRow struct {
-	AppKey    text  `gorm:"column:app_key;primaryKey;not null;size:255;index:hostbond_installations_base_url,priority:1;index:hostbond_installations_installation_id,priority:1"`
+	AppKey    text  `gorm:"column:app_key;primaryKey;not null;size:255;index:hostbond_installations_base_url,priority:1;index:hostbond_installations_installation_id,priority:1;index:hostbond_installations_bindings,priority:1"`
 	ClientKey text  `gorm:"column:client_key;primaryKey;not null;size:255"`
 	Revision  int64 `gorm:"column:revision;not null"`
 	Deleted   bool  `gorm:"column:deleted;not null"`
@@ -37,7 +39,8 @@ type installationRow struct {
 	BaseURLDigest        *int64 `gorm:"column:base_url_digest;index:hostbond_installations_base_url,priority:2"`
 	InstallationIDDigest *int64 `gorm:"column:installation_id_digest;index:hostbond_installations_installation_id,priority:2"`
 
-	Secrets        text   `gorm:"column:secrets;not null"` // see sealedSecret
+	Secrets        text   `gorm:"column:secrets;not null"`                                                    // see sealedSecret
+	Bindings       *text  `gorm:"column:bindings;size:1040;index:hostbond_installations_bindings,priority:2"` // see needed
 	SecretVersion  int64  `gorm:"column:secret_version;not null"`
 	LastOffer      *int64 `gorm:"column:last_offer"`
 	RunFingerprint text   `gorm:"column:run_fingerprint;size:64;not null"`
@@ -56,16 +59,21 @@ type installationRow struct {
 	Created *int64 `gorm:"column:created_at"`
 	Updated *int64 `gorm:"column:updated_at"`
 
-	SeenAt        *int64 `gorm:"column:seen_at"`
-	RefusedAt     *int64 `gorm:"column:refused_at"`
-	RefusedReason text   `gorm:"column:refused_reason;size:64;not null"`
+	SeenAt            *int64 `gorm:"column:seen_at"`
+	RefusedAt         *int64 `gorm:"column:refused_at"`
+	RefusedReason     text   `gorm:"column:refused_reason;size:64;not null"`
+	FirstUsed         *text  `gorm:"column:first_used;size:64"`
+	FirstUsedAt       *int64 `gorm:"column:first_used_at"`
+	DesyncSuspectedAt *int64 `gorm:"column:desync_suspected_at"`
 }
 
 func (installationRow) TableName() string { return "hostbond_installations" }
 
 var (
 	keyColumns      = []string{"app_key", "client_key"}
-	activityColumns = []string{"seen_at", "refused_at", "refused_reason"} // written by Touch only
+	activityColumns = []string{ // written by Touch only
+		"seen_at", "refused_at", "refused_reason", "first_used", "first_used_at", "desync_suspected_at",
+	}
 )
 
 // row returns the installation as it is stored, but for its activity.
@@ -102,6 +110,7 @@ func (s *Store) row(i *core.Installation) (*installationRow, error) {
 		InstallationIDDigest:            digest(i.Site.InstallationID),
 
 		Secrets:        text(secrets),
+		Bindings:       needed(i),
 		SecretVersion:  i.SecretVersion,
 		LastOffer:      seconds(i.LastOffer),
 		RunFingerprint: text(i.Run.Fingerprint),
@@ -170,6 +179,29 @@ func (s *Store) installation(r *installationRow) *core.Installation {
 			SeenAt:        instant(r.SeenAt),
 			RefusedAt:     instant(r.RefusedAt),
 			RefusedReason: core.ReasonCode(r.RefusedReason),
+
+			FirstUsed:         core.Fingerprint(*cmp.Or(r.FirstUsed, new(text))),
+			FirstUsedAt:       instant(r.FirstUsedAt),
+			DesyncSuspectedAt: instant(r.DesyncSuspectedAt),
 		},
 	}
+}
+
+// maxNeeded bounds what is counted of one row, so that the column can be indexed. A row has one to three.
+const maxNeeded = 16
+
+// needed returns the app-wide secrets that an installed installation needs, as a comma list; nil stands for none. In an
+// index it is all that counting them has to read.
+func needed(i *core.Installation) *text {
+	var list []string
+	for _, secret := range slices.Backward(i.Secrets) {
+		if i.State == core.Installed && secret.Bound && secret.State == core.Usable && len(list) < maxNeeded {
+			list = append(list, string(secret.Fingerprint))
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	slices.Sort(list) // few different lists make a short answer
+	return new(text(strings.Join(list, ",")))
 }

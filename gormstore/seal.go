@@ -39,6 +39,7 @@ type sealedSecret struct {
 	State       core.SecretState `json:"state"`
 	OfferedAt   *int64           `json:"offered_at,omitempty"`
 	RetiredAt   *int64           `json:"retired_at,omitempty"`
+	Bound       bool             `json:"bound,omitempty"`
 	Sealed      []byte           `json:"sealed,omitempty"` // absent where the value is erased or was never stored
 }
 
@@ -52,6 +53,7 @@ func (s *Store) seal(key core.Key, secrets []core.StoredSecret) (string, error) 
 			State:       secret.State,
 			OfferedAt:   seconds(secret.OfferedAt),
 			RetiredAt:   seconds(secret.RetiredAt),
+			Bound:       secret.Bound,
 			Sealed:      secret.Sealed, // as it came, if there is no value
 		}
 		if secret.Value.IsZero() {
@@ -88,6 +90,7 @@ func (s *Store) open(key core.Key, column string) []core.StoredSecret {
 			State:       entry.State,
 			OfferedAt:   instant(entry.OfferedAt),
 			RetiredAt:   instant(entry.RetiredAt),
+			Bound:       entry.Bound,
 		}
 		if len(entry.Sealed) == 0 {
 			continue

@@ -87,10 +87,10 @@ var tables = map[string]struct{ key, columns, indexes string }{
 		columns: "app_key client_key revision deleted state signing base_url display_url " +
 			"display_url_servicedesk_help_center product_type description server_version plugins_version " +
 			"service_entitlement_number entitlement_id entitlement_number oauth_client_id cloud_id installation_id " +
-			"base_url_digest installation_id_digest secrets secret_version last_offer run_fingerprint run_started_at " +
+			"base_url_digest installation_id_digest secrets bindings secret_version last_offer run_fingerprint run_started_at " +
 			"run_arrived_at proven contested watermark applied disabled activation_watermark superseded_by created_at " +
-			"updated_at seen_at refused_at refused_reason",
-		indexes: "hostbond_installations_base_url hostbond_installations_installation_id",
+			"updated_at seen_at refused_at refused_reason first_used first_used_at desync_suspected_at",
+		indexes: "hostbond_installations_base_url hostbond_installations_installation_id hostbond_installations_bindings",
 	},
 	"hostbond_claims": {
 		key:     "app_key id",

@@ -146,5 +146,17 @@ func (s *Store) Touch(ctx context.Context, key core.Key, activity core.Activity)
 				UpdateColumns(map[string]any{"refused_at": at, "refused_reason": text(activity.RefusedReason)}).Error
 		})
 	}
+	if at := seconds(activity.FirstUsedAt); at != nil && err == nil {
+		err = s.run(ctx, "touch installation", func(db *gorm.DB) error {
+			return keyed(db, key).Where("NOT deleted AND (first_used_at IS NULL OR first_used_at < ?)", at).
+				UpdateColumns(map[string]any{"first_used_at": at, "first_used": text(activity.FirstUsed)}).Error
+		})
+	}
+	if at := seconds(activity.DesyncSuspectedAt); at != nil && err == nil {
+		err = s.run(ctx, "touch installation", func(db *gorm.DB) error {
+			return keyed(db, key).Where("NOT deleted AND (desync_suspected_at IS NULL OR desync_suspected_at < ?)", at).
+				UpdateColumn("desync_suspected_at", at).Error
+		})
+	}
 	return err
 }

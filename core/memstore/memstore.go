@@ -127,6 +127,27 @@ func (s *Store) Find(ctx context.Context, appKey string, by core.By, value strin
 	return s.keys(appKey, func(row core.Installation) bool { return value != "" && property(row.Site) == value }), nil
 }
 
+// Bindings counts the installed installations of the app by the app-wide secrets that they need.
+func (s *Store) Bindings(ctx context.Context, appKey string) (map[core.Fingerprint]int, error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+
+	needed := make(map[core.Fingerprint]int)
+	for key, row := range s.rows {
+		if key.AppKey != appKey || row.State != core.Installed {
+			continue
+		}
+		for _, secret := range row.Secrets {
+			if secret.Bound && secret.State == core.Usable {
+				needed[secret.Fingerprint]++
+			}
+		}
+	}
+	return needed, nil
+}
+
 // Touch records activity. A missing row is [core.ErrNotFound].
 func (s *Store) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
 	if err := s.lock(ctx); err != nil {
@@ -145,6 +166,12 @@ func (s *Store) Touch(ctx context.Context, key core.Key, activity core.Activity)
 	// The reason is that of the last refusal, so it moves with the time or not at all.
 	if refused := cut(activity.RefusedAt); refused.After(row.Activity.RefusedAt) {
 		row.Activity.RefusedAt, row.Activity.RefusedReason = refused, activity.RefusedReason
+	}
+	if used := cut(activity.FirstUsedAt); used.After(row.Activity.FirstUsedAt) {
+		row.Activity.FirstUsedAt, row.Activity.FirstUsed = used, activity.FirstUsed
+	}
+	if suspected := cut(activity.DesyncSuspectedAt); suspected.After(row.Activity.DesyncSuspectedAt) {
+		row.Activity.DesyncSuspectedAt = suspected
 	}
 	s.rows[key] = row
 	return nil

@@ -63,6 +63,12 @@ func (s conducted) Revoke(ctx context.Context, revocation core.Revocation) error
 	return s.conduct(ctx, "Revoke", core.Key{}, func(ctx context.Context) error { return s.Store.Revoke(ctx, revocation) })
 }
 
+func (s conducted) Bindings(ctx context.Context, appKey string) (map[core.Fingerprint]int, error) {
+	return by(ctx, s, "Bindings", core.Key{}, func(ctx context.Context) (map[core.Fingerprint]int, error) {
+		return s.Store.Bindings(ctx, appKey)
+	})
+}
+
 func (s conducted) Revocations(ctx context.Context, appKey string) ([]core.Revocation, error) {
 	return by(ctx, s, "Revocations", core.Key{}, func(ctx context.Context) ([]core.Revocation, error) {
 		return s.Store.Revocations(ctx, appKey)

@@ -81,8 +81,8 @@ func TestWithoutOneOfTheRulesHistoriesBreakAPromise(t *testing.T) {
 		},
 		{
 			"the commit before the answer", "lifecycle.go",
-			"err = a.save(ctx, step.next)",
-			"err = nil\n\t\tgo func(next *Installation) { _ = a.save(ctx, next) }(step.next.Clone())",
+			"err = a.save(ctx, stored, step.next)",
+			"err = nil\n\t\tgo func(next *Installation) { _ = a.save(ctx, stored, next) }(step.next.Clone())",
 			signed,
 		},
 		{

@@ -213,6 +213,13 @@ func (s *store) Find(ctx context.Context, appKey string, by core.By, value strin
 	return s.world.store.Find(ctx, appKey, by, value)
 }
 
+func (s *store) Bindings(ctx context.Context, appKey string) (map[core.Fingerprint]int, error) {
+	if err := s.up(); err != nil {
+		return nil, err
+	}
+	return s.world.store.Bindings(ctx, appKey)
+}
+
 func (s *store) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
 	if err := s.up(); err != nil {
 		return err

@@ -1,0 +1,83 @@
+package core
+
+import (
+	"slices"
+	"time"
+)
+
+// This file holds the rules for app-wide secrets: pure functions of a row and of the secrets that are configured. A
+// binding is a secret of the row like any other: it is offered, proved, retired and revoked by the same rules. What is
+// different is that its value is not in the row, and that one binding opens the door to all app-wide secrets, since
+// replicas are not configured all at once.
+
+// appWide are the fingerprints of the app-wide secrets that are configured and not revoked for the tenant, the newest
+// first.
+type appWide []Fingerprint
+
+// bound reports whether the site is taken to sign with an app-wide secret: it has a usable binding. One that had nothing
+// else when its binding was revoked is waited for: it will come with another one.
+func (i *Installation) bound() bool {
+	usable := func(s StoredSecret) bool { return s.State == Usable }
+	if slices.ContainsFunc(i.Secrets, usable) {
+		return slices.ContainsFunc(i.Secrets, func(s StoredSecret) bool { return s.Bound && usable(s) })
+	}
+	for _, s := range slices.Backward(i.Secrets) {
+		if s.State == Revoked {
+			return s.Bound
+		}
+	}
+	return false
+}
+
+// open returns those app-wide secrets that verify for the row though it has no binding to them. One that the site has
+// left behind is not among them.
+func (i *Installation) open(configured appWide) appWide {
+	if !i.bound() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(configured), func(f Fingerprint) bool { return i.find(f) >= 0 })
+}
+
+// accepts reports whether the row verifies with the secret.
+func (i *Installation) accepts(f Fingerprint, configured appWide) bool {
+	if n := i.find(f); n >= 0 {
+		return i.Secrets[n].State == Usable
+	}
+	return slices.Contains(i.open(configured), f)
+}
+
+// bind writes down that a verified token was signed with an app-wide secret to which the row has no binding, and reports
+// whether it was so. From then on the row needs that secret. It becomes the newest only if it is newer than every other
+// binding: tokens move a site towards newer app-wide secrets, and never away from a secret of its own.
+func (i *Installation) bind(f Fingerprint, configured appWide, now time.Time) bool {
+	if !slices.Contains(i.open(configured), f) {
+		return false
+	}
+	newest := i.Newest()
+	i.Secrets = slices.Insert(i.Secrets, i.place(f, configured), StoredSecret{
+		Fingerprint: f, State: Usable, OfferedAt: now, Bound: true,
+	})
+	if i.Newest() != newest {
+		i.SecretVersion++
+		i.Run = Run{} // the change was the app's own: that a run of the old one ends makes nothing contested
+	}
+	i.UpdatedAt = now
+	return true
+}
+
+// place returns the index at which a binding stands: behind all older ones, or else before the newer ones. One that is not
+// configured any more is older.
+func (i *Installation) place(f Fingerprint, configured appWide) int {
+	newer := configured[:slices.Index(configured, f)]
+	at := len(i.Secrets)
+	for n, s := range slices.Backward(i.Secrets) {
+		if !s.Bound || s.State != Usable {
+			continue
+		}
+		if !slices.Contains(newer, s.Fingerprint) {
+			return n + 1
+		}
+		at = n
+	}
+	return at
+}
