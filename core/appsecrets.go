@@ -102,6 +102,7 @@ type appSecrets struct {
 	latest []verifier // never changed, only replaced
 	next   time.Time  // when it is to be asked again; zero before the first answer
 	asked  time.Time
+	err    error // of the last answer
 }
 
 // recent returns the secrets, the newest first, as they were at most the TTL ago, or as they were last known while the
@@ -128,6 +129,12 @@ func (s *appSecrets) known() (known []verifier, fresh bool) {
 	return s.latest, !now.Before(s.asked) && now.Before(s.next) // a clock that was set back makes nothing fresh
 }
 
+func (s *appSecrets) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
 // read asks the source.
 func (s *appSecrets) read(ctx context.Context) error {
 	asked := s.now()
@@ -137,7 +144,7 @@ func (s *appSecrets) read(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked, s.next = asked, asked.Add(s.ttl)
+	s.asked, s.next, s.err = asked, asked.Add(s.ttl), err
 	if err != nil {
 		s.next = asked.Add(max(s.ttl, sourcePause))
 		return err
@@ -159,15 +166,13 @@ func (s *appSecrets) read(ctx context.Context) error {
 // installations need them.
 var ErrAppSecrets = errors.New("hostbond: app-wide secrets are missing")
 
-// check asks the source, and holds what it gave against the secrets that installations need.
-func (s *appSecrets) check(ctx context.Context, needed map[Fingerprint]int) error {
+// check holds the secrets against those that installations need.
+func (s *appSecrets) check(needed map[Fingerprint]int) error {
 	var errs []error
-	if s.source != nil {
-		if err := s.read(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err))
-		}
+	configured := s.recent()
+	if err := s.failed(); err != nil {
+		errs = append(errs, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err))
 	}
-	configured, _ := s.known()
 	for _, f := range slices.Sorted(maps.Keys(needed)) {
 		if prepared(configured, f) == nil {
 			errs = append(errs, fmt.Errorf("%w: %s is not configured, and %d installed sites need it", ErrAppSecrets, f.Short(), needed[f]))

@@ -65,6 +65,26 @@ func (i *Installation) bind(f Fingerprint, configured appWide, now time.Time) bo
 	return true
 }
 
+// bindAnew binds a row without a usable secret whose site was sent none, and so signs with an app-wide one: with the one
+// that signed the callback or, if that is not known, with the newest or one of the others, which the row needs as well
+// until tokens have shown which.
+func (i *Installation) bindAnew(cb callback, now time.Time) *refusal {
+	candidates := cb.appWide
+	if n := slices.Index(candidates, cb.signer); n >= 0 {
+		candidates = candidates[n : n+1]
+	}
+	for n, f := range candidates {
+		if n > 0 {
+			i.bind(f, candidates, now)
+			continue
+		}
+		if _, refusal := i.offer(StoredSecret{Fingerprint: f, State: Usable, Bound: true}, cb.issuedAt, now); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
 // place returns the index at which a binding stands: behind all older ones, or else before the newer ones. One that is not
 // configured any more is older.
 func (i *Installation) place(f Fingerprint, configured appWide) int {

@@ -40,24 +40,16 @@ type callback struct {
 	firstAppWide bool // a first install may be signed with an app-wide secret
 }
 
-// offered returns what the callback offers to the row: a binding, if the secret is an app-wide one. A site that has no
-// secret, and is sent none, signs with an app-wide one: with the newest, unless the callback itself shows another.
-func (cb *callback) offered(row *Installation) (offered StoredSecret, ok bool) {
-	switch {
-	case !cb.secret.IsZero():
-		offered = StoredSecret{Fingerprint: cb.secret.Fingerprint(), Value: cb.secret}
-		if slices.Contains(cb.appWide, offered.Fingerprint) {
-			offered.Value, offered.Bound = Secret{}, true
-		}
-	case row.usable() > 0 || len(cb.appWide) == 0:
-		return offered, false
-	case slices.Contains(cb.appWide, cb.signer):
-		offered = StoredSecret{Fingerprint: cb.signer, Bound: true}
+// offered returns what the callback offers: a binding, if the secret is an app-wide one. The zero value is nothing.
+func (cb *callback) offered() StoredSecret {
+	switch f := cb.secret.Fingerprint(); {
+	case cb.secret.IsZero():
+		return StoredSecret{}
+	case slices.Contains(cb.appWide, f):
+		return StoredSecret{Fingerprint: f, State: Usable, Bound: true}
 	default:
-		offered = StoredSecret{Fingerprint: cb.appWide[0], Bound: true}
+		return StoredSecret{Fingerprint: f, State: Usable, Value: cb.secret}
 	}
-	offered.State = Usable
-	return offered, true
 }
 
 // transition is what a callback makes of a row.
@@ -127,7 +119,7 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 		retired = next.weigh(evidence{cb.signer, cb.issuedAt}, now, settle)
 	}
 	next.Signing = stricter(row.Signing, cb.signing)
-	if offered, ok := cb.offered(next); ok {
+	if offered := cb.offered(); offered.State != "" {
 		if cb.signing == SignedHS256 && next.usable() >= maxUsable {
 			retired = append(retired, next.keepSigner(cb, offered.Fingerprint, now, settle)...)
 		}
@@ -136,6 +128,11 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 			return transition{}, refusal
 		}
 		retired = append(retired, evicted...)
+	}
+	if next.usable() == 0 {
+		if refusal := next.bindAnew(cb, now); refusal != nil {
+			return transition{}, refusal
+		}
 	}
 	if next.usable() == 0 {
 		return transition{}, refuse(ReasonSecretMissing, "the body brings no shared secret and none is known")
