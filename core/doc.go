@@ -26,6 +26,16 @@
 // those it left behind are retired and erased. If two secrets were in use side by side, the row is contested, and that
 // takes a week in which only one of them is used.
 //
+// # One secret for the whole app
+//
+// Atlassian may send all sites of an app the same secret. [Config].AppSecrets holds such app-wide secrets, and a callback
+// that brings one of them binds its site to it: the row names it by its fingerprint, and no copy is stored. A binding is
+// offered, proved, retired and revoked like any other secret, so that sites can move one by one, in either direction. A
+// site with a binding may sign with each app-wide secret that it has not left behind, since replicas are not configured
+// all at once, and what it signs with is written down. [App.Report] says who is on which secret and why the others are
+// not, [App.Check] whether one that is needed is not configured, [App.AdoptAppSecret] turns stored copies into bindings
+// and [App.ReleaseAppSecret] turns them back.
+//
 // # When a secret has leaked
 //
 // [App.Exposure] lists the sites for which it verifies, and what each would be left with. [App.Revoke] bars it for good
@@ -61,6 +71,10 @@
 //     last request.
 //   - A callback whose token was never claimed, since it was lost on its way, answered 503 before, or met a crash, can be
 //     sent again with another body by whoever has read that token, for as long as it lives.
+//   - An app-wide secret removes the wall between the tenants that are bound to it: who has it can sign as any of them.
+//     While a site makes no request, he can also settle on it, as above, though the site was never offered it.
+//   - An app-wide secret may be taken out of the configuration when no installation needs it. A site that signs with it, was
+//     never offered it and has made no request is not known to need it; nor is an uninstalled one.
 //   - A symmetric site whose only secret was revoked is locked out for good, since it signs its installs with it.
 //   - A symmetric first install that crashes before our commit leaves the site with a secret that we never had.
 //   - Two callbacks made within one second are applied in the order in which they arrive; enabled and disabled of one
