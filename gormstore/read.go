@@ -1,8 +1,10 @@
 package gormstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hostbond/hostbond/core"
@@ -77,11 +79,13 @@ func (s *Store) Find(ctx context.Context, appKey string, by core.By, value strin
 	}
 	var rows []installationRow
 	err := s.run(ctx, "find installations", func(db *gorm.DB) error {
-		return db.Select(keyColumns).Where(where, text(appKey), digest(value), text(value)).Order("client_key").Find(&rows).Error
+		return db.Select(keyColumns).Where(where, text(appKey), digest(value), text(value)).Find(&rows).Error
 	})
 	if err != nil {
 		return nil, err
 	}
+	// Sorted here, since ORDER BY can make a planner read every row of the app in the order of the primary key.
+	slices.SortFunc(rows, func(a, b installationRow) int { return cmp.Compare(a.ClientKey, b.ClientKey) })
 	keys := make([]core.Key, len(rows))
 	for n, row := range rows {
 		keys[n] = core.Key{AppKey: string(row.AppKey), ClientKey: string(row.ClientKey)}
