@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	tenants      = 5_000
-	fewerTenants = 2_000 // on SQLite, where the writers of two replicas are in each other's way
+	tenants = 5_000
 	// inFlight callbacks are under way at a time, and pagesInFlight page loads, each of which has to read a row: of more
 	// than 64 at a time a replica refuses some.
 	inFlight      = 128
@@ -37,7 +36,7 @@ func TestAllTenantsUpdateAtOnceAndNoneIsLost(t *testing.T) {
 	everywhere(t, replicated, func(t *testing.T, where string, stores [2]core.Store) {
 		n, writers := runs.Scaled(tenants), 32
 		if databases.Kind(where) == databases.SQLite { // One writer is quicker than several that wait for their turn.
-			n, writers = runs.Scaled(fewerTenants), 1
+			writers = 1
 		}
 		journal := newJournal()
 		network := new(network)
