@@ -363,7 +363,7 @@ func (a *App) markSuperseded(ctx context.Context, key Key, by *Installation) err
 	if err != nil || row.State != Installed || row.SupersededBy != "" || !by.supersedes(row) {
 		return err
 	}
-	next := revoked.strike(row).Clone()
+	next := revoked.strike(row)
 	next.SupersededBy = by.Key.ClientKey
 	return a.save(ctx, row, next)
 }
