@@ -14,8 +14,6 @@ import (
 	"github.com/hostbond/hostbond/gormstore"
 	"github.com/hostbond/hostbond/gormstore/integration/internal/databases"
 	"github.com/hostbond/hostbond/gormstore/integration/internal/runs"
-	"gorm.io/gorm"
-	"gorm.io/gorm/logger"
 	"pgregory.net/rapid"
 )
 
@@ -58,11 +56,10 @@ func TestNoHistoryBreaksAPromiseInMemory(t *testing.T) {
 func TestNoHistoryBreaksAPromiseOnADatabase(t *testing.T) {
 	checks := configure(t, onDatabase)
 	databases.Each(t, func(t *testing.T, database databases.Database) {
-		store := database.Store(t) // makes the tables
+		database.Store(t) // makes the tables
 		for _, k := range kinds {
 			check(t, k, func() (core.Store, func()) { return emptied(database) }, nil)
 		}
-		_ = store
 		runs.Documented(t, "histories of a site", string(database.Kind), checks*len(kinds))
 	})
 }
@@ -70,7 +67,7 @@ func TestNoHistoryBreaksAPromiseOnADatabase(t *testing.T) {
 // emptied opens the database, without the rows of earlier histories. What a driver keeps running must begin and end in the
 // bubble of its history, so each one has its own connections.
 func emptied(database databases.Database) (core.Store, func()) {
-	db, err := gorm.Open(database.Dialector(), &gorm.Config{Logger: logger.Discard, DisableAutomaticPing: true})
+	db, disconnect, err := database.Connect()
 	if err != nil {
 		panic(err)
 	}
@@ -84,11 +81,7 @@ func emptied(database databases.Database) (core.Store, func()) {
 		panic(err)
 	}
 	return store, func() {
-		pool, err := db.DB()
-		if err == nil {
-			err = pool.Close()
-		}
-		if err != nil {
+		if err := disconnect(); err != nil {
 			panic(err)
 		}
 	}
