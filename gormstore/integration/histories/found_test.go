@@ -126,7 +126,7 @@ func TestAThiefWithAFormerSecretNeedsAMonthAfterTheQuietWeek(t *testing.T) {
 
 // It was answered 409, since the replica's clock is ahead of the site's.
 func TestASecretMayBeOfferedAgainRightAfterItWasRetired(t *testing.T) {
-	behind(t, signed, 25*time.Second, func(t *testing.T, w *world) {
+	told(t, signed, func(t *testing.T, w *world) {
 		w.callback(appWideSecret, true, true, nil)
 		w.callback("", true, true, nil)
 		for range 2 {
@@ -135,12 +135,12 @@ func TestASecretMayBeOfferedAgainRightAfterItWasRetired(t *testing.T) {
 		}
 		w.pass(5 * time.Second)
 		w.wantTaken(t, appWideSecret)
-	})
+	}, 25*time.Second)
 }
 
 // Each try was answered 409: room was made by retiring what was offered.
 func TestAFullSymmetricRowTakesASecretThatItHas(t *testing.T) {
-	behind(t, symmetric, 2*time.Second, func(t *testing.T, w *world) {
+	told(t, symmetric, func(t *testing.T, w *world) {
 		w.pass(time.Minute)
 		w.callback(appWideSecret, true, false, nil)
 		for count(w.row) < 8 {
@@ -148,12 +148,12 @@ func TestAFullSymmetricRowTakesASecretThatItHas(t *testing.T) {
 		}
 		w.pass(2 * settle)
 		w.wantTaken(t, appWideSecret)
-	})
+	}, 2*time.Second)
 }
 
 // It was answered 409: an unsigned install bore the time of a replica whose clock is ahead.
 func TestAnUpdateMayFollowAnUnsignedInstallAtOnce(t *testing.T) {
-	behind(t, symmetric, 25*time.Second, func(t *testing.T, w *world) { w.wantTaken(t, "another secret of the site's") })
+	told(t, symmetric, func(t *testing.T, w *world) { w.wantTaken(t, "another secret of the site's") }, 25*time.Second)
 }
 
 // It came back: it was forgotten as it was retired, before those that had been retired long ago.
@@ -218,12 +218,6 @@ func TestAClaimOutlivesItsTokenOnEveryClock(t *testing.T) {
 			t.Errorf("another body under a claimed token: got %d, want 401", h.status)
 		}
 	})
-}
-
-// behind tells a story in which the site's clock is behind that of the one replica.
-func behind(t *testing.T, k kind, skew time.Duration, tell func(*testing.T, *world)) {
-	t.Helper()
-	told(t, k, tell, skew)
 }
 
 // wantTaken has the site offer a secret, which must be answered 204.

@@ -21,7 +21,8 @@ func limit(t *testing.T, k kind, tell func(*testing.T, *world)) {
 	told(t, k, tell, 0, 0)
 }
 
-// told tells a story in a world without other mishaps, in which the site has installed the app.
+// told tells a story in a world without other mishaps, in which the site has installed the app. Each skew
+// stands for a replica, whose clock is that much ahead of the site's.
 func told(t *testing.T, k kind, tell func(*testing.T, *world), skews ...time.Duration) {
 	t.Helper()
 	t.Parallel()
