@@ -1,11 +1,11 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 )
 
 // RevokeFor takes a shared secret out of use for good, for one tenant. It is an error, [ErrNotFound], if the tenant is not
@@ -15,7 +15,8 @@ func (a *App) RevokeFor(ctx context.Context, clientKey string, f Fingerprint, re
 	if err != nil {
 		return fmt.Errorf("hostbond: the installation could not be read: %w", err)
 	}
-	_, err = a.revoke(ctx, Revocation{ClientKey: clientKey, Fingerprint: f, Reason: reason}, slices.Values([]*Installation{row}))
+	only := func(yield func(*Installation, error) bool) { yield(row, nil) }
+	_, err = a.revoke(ctx, Revocation{ClientKey: clientKey, Fingerprint: f, Reason: reason}, only)
 	return err
 }
 
@@ -30,24 +31,12 @@ func (a *App) RevokeFor(ctx context.Context, clientKey string, f Fingerprint, re
 // The revocation itself is stored first, and cannot be undone. If an installation could not be written, the secret is
 // barred all the same; call Revoke again to go on.
 func (a *App) Revoke(ctx context.Context, f Fingerprint, reason string) (installations int, err error) {
-	var failed error
-	rows := func(yield func(*Installation) bool) {
-		for row, err := range a.installations(ctx) {
-			if failed = err; err != nil || !yield(row) {
-				return
-			}
-		}
-	}
-	installations, err = a.revoke(ctx, Revocation{Fingerprint: f, Reason: reason}, rows)
-	if failed != nil {
-		err = errors.Join(err, fmt.Errorf("hostbond: the secret is revoked, but not every installation was gone through: %w", failed))
-	}
-	return installations, err
+	return a.revoke(ctx, Revocation{Fingerprint: f, Reason: reason}, a.installations(ctx))
 }
 
 // revoke stores the revocation, makes it known here, and then writes it into the rows, so that nothing is left of the
 // secret.
-func (a *App) revoke(ctx context.Context, revocation Revocation, rows iter.Seq[*Installation]) (installations int, err error) {
+func (a *App) revoke(ctx context.Context, revocation Revocation, rows iter.Seq2[*Installation, error]) (installations int, err error) {
 	switch {
 	case !revocation.Fingerprint.valid():
 		return 0, errors.New("hostbond: revoke: the fingerprint is not the SHA-256 of a secret in lower-case hex")
@@ -64,24 +53,27 @@ func (a *App) revoke(ctx context.Context, revocation Revocation, rows iter.Seq[*
 	a.tenants.revoke(revocation)
 	a.log.WarnContext(ctx, "shared secret revoked",
 		"secret", revocation.Fingerprint.Short(), "client_key", revocation.ClientKey, "reason", revocation.Reason)
-	for row := range rows {
+	for row, stopped := range rows {
+		if stopped = cmp.Or(stopped, ctx.Err()); stopped != nil {
+			err = errors.Join(err, stopped)
+			break
+		}
 		if i := row.find(revocation.Fingerprint); i < 0 || row.Secrets[i].State == Revoked {
 			continue
 		}
 		struck, failed := a.strike(ctx, row.Key, newRevoked([]Revocation{revocation}, nil, revocation.At))
 		if failed != nil { // the others are to be rid of it all the same
-			err = errors.Join(err, fmt.Errorf("hostbond: the secret is revoked, but client key %q still has it: %w", row.Key.ClientKey, failed))
+			err = errors.Join(err, fmt.Errorf("client key %q: %w", row.Key.ClientKey, failed))
 		}
 		if struck {
 			installations++
 		}
-		if ctx.Err() != nil {
-			err = errors.Join(err, fmt.Errorf("hostbond: the secret is revoked, but not every installation was gone through: %w", ctx.Err()))
-			break
-		}
 	}
 	a.log.InfoContext(ctx, "installations lost a revoked secret",
 		"secret", revocation.Fingerprint.Short(), "installations", installations, "failed", err != nil)
+	if err != nil {
+		err = fmt.Errorf("hostbond: the secret is revoked, but installations may still have it: %w", err)
+	}
 	return installations, err
 }
 

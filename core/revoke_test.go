@@ -161,6 +161,20 @@ func TestARowThatCannotBeWrittenKeepsRevokeFromNoOther(t *testing.T) {
 	})
 }
 
+func TestARevokeThatIsCancelledTriesNoFurtherRow(t *testing.T) {
+	inBubble(t, func(t *testing.T, store *faultyStore, replica func(...func(*core.Config)) *core.App) {
+		app := replica()
+		store.install(t, "aaa", first)
+		ctx, cancel := context.WithCancel(t.Context())
+		meanwhile := func() { cancel() }
+		store.before.Store(&meanwhile)
+		n, err := app.Revoke(ctx, fingerprintOf(t, first), "r")
+		if n != 0 || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), `"aaa"`) || strings.Contains(err.Error(), `"site"`) {
+			t.Errorf("got %d, %v, want 0 and an error that names the first site only", n, err)
+		}
+	})
+}
+
 // The site would be told yes, and sign with it.
 func TestACallbackThatWasAppliedIsRefusedOnceItsSecretIsRevoked(t *testing.T) {
 	t.Parallel()
