@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -42,29 +41,6 @@ func replicas(t *testing.T, database databases.Database) [2]*gormstore.Store {
 		databases.NewStore(t, database.Open(t, nil), keys),
 		databases.NewStore(t, database.Open(t, nil), keys),
 	}
-}
-
-func TestUpdatesOfOneRowAreNotLost(t *testing.T) {
-	databases.Each(t, func(t *testing.T, database databases.Database) {
-		stores := replicas(t, database)
-		install(t, stores[0], "acme", "the secret of acme")
-		atOnce(t, func(n int) error {
-			store := stores[n%2]
-			for {
-				i, err := store.Get(t.Context(), core.Key{AppKey: appKey, ClientKey: "acme"})
-				if err != nil {
-					return err
-				}
-				i.SecretVersion++
-				if _, err = store.Put(t.Context(), i); !errors.Is(err, core.ErrConflict) {
-					return err
-				}
-			}
-		})
-		if got := get(t, stores[0], "acme").SecretVersion; got != goroutines {
-			t.Errorf("got %d updates, want %d", got, goroutines)
-		}
-	})
 }
 
 func TestRowsDoNotGetInTheWayOfEachOther(t *testing.T) {
