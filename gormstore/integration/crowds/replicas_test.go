@@ -139,12 +139,15 @@ func breathe(ctx context.Context) bool {
 	}
 }
 
-// eventually waits for something that another goroutine brings about.
+// eventually waits for something that another goroutine brings about. After a failure it would perhaps wait in vain.
 func eventually(ctx context.Context, t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	for !happened() {
+		if t.Failed() {
+			t.FailNow()
+		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
