@@ -50,4 +50,7 @@
 //
 // Any isolation level will do. Reads must go to the primary: they do with GORM's dbresolver, but a proxy that sends reads
 // to replicas by itself must not do so for these tables.
+//
+// Set the pool's SetMaxIdleConns to the same number as its SetMaxOpenConns. With the default of database/sql, two idle
+// connections, many statements have to wait for a new one while there is load.
 package gormstore
