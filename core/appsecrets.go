@@ -162,8 +162,20 @@ func (s *appSecrets) read(ctx context.Context) error {
 	return nil
 }
 
+// current asks the source, and returns what it gave; none if there is no source.
+func (s *appSecrets) current() ([]verifier, error) {
+	if s.source == nil {
+		return nil, nil
+	}
+	if _, err, _ := s.reads.Do("", func() (any, error) { return nil, s.read(context.Background()) }); err != nil {
+		return nil, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err)
+	}
+	known, _ := s.known()
+	return known, nil
+}
+
 // ErrAppSecrets is returned by [App.Check] if app-wide secrets cannot be read, or are not configured though
-// installations need them.
+// installations need them; and by [App.Report], [App.Tenants] and [App.Tenant] if they cannot be read.
 var ErrAppSecrets = errors.New("hostbond: app-wide secrets are missing")
 
 // check holds the secrets against those that installations need.
