@@ -41,7 +41,7 @@ type callback struct {
 }
 
 // offered returns what the callback offers: a binding, if the secret is an app-wide one. The zero value is nothing.
-func (cb *callback) offered() StoredSecret {
+func (cb callback) offered() StoredSecret {
 	switch f := cb.secret.Fingerprint(); {
 	case cb.secret.IsZero():
 		return StoredSecret{}
