@@ -59,6 +59,7 @@ func (s *Store) Put(ctx context.Context, installation *core.Installation) (int64
 
 	row := installation.Clone()
 	cutTimes(row)
+	eraseCopies(row)
 	s.lastRevision++
 	row.Revision = s.lastRevision
 	row.Activity = stored.Activity // Touch alone writes it, perhaps after the caller has read
@@ -134,18 +135,18 @@ func (s *Store) Bindings(ctx context.Context, appKey string) (map[core.Fingerpri
 	}
 	defer s.mu.Unlock()
 
-	needed := make(map[core.Fingerprint]int)
+	counts := make(map[core.Fingerprint]int)
 	for key, row := range s.rows {
 		if key.AppKey != appKey || row.State != core.Installed {
 			continue
 		}
 		for _, secret := range row.Secrets {
 			if secret.Bound && secret.State == core.Usable {
-				needed[secret.Fingerprint]++
+				counts[secret.Fingerprint]++
 			}
 		}
 	}
-	return needed, nil
+	return counts, nil
 }
 
 // Touch records activity. A missing row is [core.ErrNotFound].
@@ -159,19 +160,19 @@ func (s *Store) Touch(ctx context.Context, key core.Key, activity core.Activity)
 	if !ok {
 		return core.ErrNotFound
 	}
-	// A zero time is after none, so what the caller left out stays as it is.
-	if seen := cut(activity.SeenAt); seen.After(row.Activity.SeenAt) {
-		row.Activity.SeenAt = seen
+	// A zero time is after none, so what the caller left out stays as it is. What belongs to a time moves with it or not
+	// at all.
+	if at := cut(activity.SeenAt); at.After(row.Activity.SeenAt) {
+		row.Activity.SeenAt = at
 	}
-	// The reason is that of the last refusal, so it moves with the time or not at all.
-	if refused := cut(activity.RefusedAt); refused.After(row.Activity.RefusedAt) {
-		row.Activity.RefusedAt, row.Activity.RefusedReason = refused, activity.RefusedReason
+	if at := cut(activity.RefusedAt); at.After(row.Activity.RefusedAt) {
+		row.Activity.RefusedAt, row.Activity.RefusedReason = at, activity.RefusedReason
 	}
-	if used := cut(activity.FirstUsedAt); used.After(row.Activity.FirstUsedAt) {
-		row.Activity.FirstUsedAt, row.Activity.FirstUsed = used, activity.FirstUsed
+	if at := cut(activity.FirstUsedAt); at.After(row.Activity.FirstUsedAt) {
+		row.Activity.FirstUsedAt, row.Activity.FirstUsed = at, activity.FirstUsed
 	}
-	if suspected := cut(activity.DesyncSuspectedAt); suspected.After(row.Activity.DesyncSuspectedAt) {
-		row.Activity.DesyncSuspectedAt = suspected
+	if at := cut(activity.DesyncSuspectedAt); at.After(row.Activity.DesyncSuspectedAt) {
+		row.Activity.DesyncSuspectedAt = at
 	}
 	s.rows[key] = row
 	return nil
@@ -259,6 +260,15 @@ func cutTimes(row *core.Installation) {
 		&row.Watermark, &row.ActivationWatermark, &row.CreatedAt, &row.UpdatedAt,
 	} {
 		*t = cut(*t)
+	}
+}
+
+// eraseCopies erases what a binding has no use for, were it handed one: a copy of the app-wide secret.
+func eraseCopies(row *core.Installation) {
+	for n := range row.Secrets {
+		if secret := &row.Secrets[n]; secret.Bound {
+			secret.Value, secret.Sealed = core.Secret{}, nil
+		}
 	}
 }
 

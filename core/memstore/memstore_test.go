@@ -38,15 +38,17 @@ func TestTimesAreCutToWholeSeconds(t *testing.T) {
 	if _, err := store.Put(t.Context(), &core.Installation{Key: key, Watermark: late}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Touch(t.Context(), key, core.Activity{SeenAt: late}); err != nil {
+	touched := core.Activity{SeenAt: late, RefusedAt: late, FirstUsedAt: late, DesyncSuspectedAt: late}
+	if err := store.Touch(t.Context(), key, touched); err != nil {
 		t.Fatal(err)
 	}
 	i, err := store.Get(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i.Watermark != noon || i.Activity.SeenAt != noon {
-		t.Errorf("got the watermark %s, seen at %s, want %s for both", i.Watermark, i.Activity.SeenAt, noon)
+	want := core.Activity{SeenAt: noon, RefusedAt: noon, FirstUsedAt: noon, DesyncSuspectedAt: noon}
+	if i.Watermark != noon || i.Activity != want {
+		t.Errorf("got the watermark %s and the activity %+v, want %s throughout", i.Watermark, i.Activity, noon)
 	}
 }
 

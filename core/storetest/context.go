@@ -10,7 +10,7 @@ import (
 var contextRules = []rule{
 	{
 		name:  "cancelled read",
-		text:  stated("Get, List, Find and Revocations under a cancelled context return an error that is context.Canceled."),
+		text:  stated("Get, List, Find, Bindings and Revocations under a cancelled context fail with context.Canceled."),
 		check: contextRead,
 	},
 	{
@@ -38,6 +38,8 @@ func contextRead(t *trial) {
 	t.wantError(err, context.Canceled, "List under a cancelled context")
 	_, err = t.store.Find(ctx, t.app, core.ByBaseURL, row.Site.BaseURL)
 	t.wantError(err, context.Canceled, "Find under a cancelled context")
+	_, err = t.store.Bindings(ctx, t.app)
+	t.wantError(err, context.Canceled, "Bindings under a cancelled context")
 	_, err = t.store.Revocations(ctx, t.app)
 	t.wantError(err, context.Canceled, "Revocations under a cancelled context")
 }

@@ -17,6 +17,13 @@ func (s deaf) Touch(ctx context.Context, key core.Key, activity core.Activity) e
 	return s.Store.Touch(context.WithoutCancel(ctx), key, activity)
 }
 
+// deafToCounts goes on with a count only.
+type deafToCounts struct{ core.Store }
+
+func (s deafToCounts) Bindings(ctx context.Context, appKey string) (map[core.Fingerprint]int, error) {
+	return s.Store.Bindings(context.WithoutCancel(ctx), appKey)
+}
+
 // late does the work and then says that it did not.
 type late struct{ core.Store }
 
@@ -44,6 +51,11 @@ var contextFaults = []fault{
 		name:   "a cancelled context is ignored",
 		wrap:   func(right core.Store) core.Store { return deaf{right} },
 		breaks: []string{"Context/cancelled read", "Context/cancelled write"},
+	},
+	{
+		name:   "a cancelled count is made",
+		wrap:   func(right core.Store) core.Store { return deafToCounts{right} },
+		breaks: []string{"Context/cancelled read"},
 	},
 	{
 		name:   "a cancelled claim is stored",

@@ -10,7 +10,7 @@ import (
 var deleteRules = []rule{
 	{
 		name:  "removes",
-		text:  stated("A deleted row is gone for Get, List and Find."),
+		text:  stated("A deleted row is gone for Get, List, Find and Bindings."),
 		check: deleteRemoves,
 	},
 	{
@@ -51,11 +51,12 @@ var deleteRules = []rule{
 }
 
 func deleteRemoves(t *trial) {
-	row := t.put(t.installation("a"))
+	row := t.put(t.bound("a", newerAppSecret))
 	t.delete(row)
 	t.wantMissing(row.Key)
 	t.wantListed(t.list(t.app, "", 10))
 	t.wantFound(t.app, core.ByBaseURL, row.Site.BaseURL)
+	t.wantBindings(t.app, nil)
 }
 
 func deleteOtherRevision(t *trial) {
@@ -118,7 +119,7 @@ func deleteRevision(t *trial) {
 
 func deleteNothingComesBack(t *trial) {
 	row := t.put(full(t.key("a"), 1, time.UTC))
-	t.touch(row.Key, activityAt(noon, core.ReasonStale))
+	t.touch(row.Key, t.activityAt(noon, core.ReasonStale))
 	t.delete(row)
 
 	err := t.store.Touch(t.Context(), row.Key, core.Activity{SeenAt: noon})

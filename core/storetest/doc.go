@@ -23,6 +23,7 @@
 //   - Secrets are sealed at rest.
 //   - A row with secrets that cannot be opened, since their key is gone, comes back from Get and from List as
 //     unreadable. It hides no other row, and loses nothing when it is put back.
+//   - Bindings reads an index: health checks call it, however many installations there are.
 //
 // # Get
 //
@@ -34,6 +35,7 @@
 //   - secret sizes: A secret comes back whole, at every length that core lets through.
 //   - secret bytes: A secret comes back byte for byte: it may hold NUL, quotes, and what is not UTF-8.
 //   - sealed secret: A secret put as Sealed, without a Value, comes back the same: opaque bytes and no Value.
+//   - bindings: A binding comes back as one, in every state. No copy of its secret is kept, should one be put.
 //   - many secrets: A row holds 8 usable secrets of 4 KiB and 200 retired ones, and keeps their order.
 //   - many claims: A row holds 16 applied claims, and keeps their order.
 //   - site text: What a site says of itself comes back byte for byte: 2,000 characters, any script, 4-byte UTF-8.
@@ -42,7 +44,7 @@
 //
 //   - client keys: Client keys are compared byte by byte: no case, accent, trailing space or wildcard makes two
 //     equal.
-//   - app keys: App keys are compared byte by byte, for installations, claims and revocations alike.
+//   - app keys: App keys are compared byte by byte, for installations, bindings, claims and revocations alike.
 //   - 255 bytes: A client key has up to 255 bytes, and the last one counts.
 //
 // # Put
@@ -61,7 +63,7 @@
 //
 // # Delete
 //
-//   - removes: A deleted row is gone for Get, List and Find.
+//   - removes: A deleted row is gone for Get, List, Find and Bindings.
 //   - other revision: Delete at another revision than the stored one returns ErrConflict and changes nothing.
 //   - missing row: Delete of a key that has no row returns ErrNotFound, whatever the revision.
 //   - own row only: Delete removes no other row: not of the app's other clients, not of the client's other apps.
@@ -97,6 +99,19 @@
 //   - own rows only: Find returns no key of another app.
 //   - none: Find of a value that no installation has returns an empty list and no error.
 //
+// # Bindings
+//
+//   - counts: Bindings counts the installed installations of the app by the app-wide secret that they are bound to.
+//   - several: An installation counts for each of its usable bindings, be it all 8 that a row may have.
+//   - usable only: A retired or revoked binding counts for nothing.
+//   - own secrets: A secret of the tenant's own counts for nothing, be it the same as an app-wide one or
+//     unreadable.
+//   - installed only: An installation that is not installed counts for nothing.
+//   - changes: Bindings follows every Put and Delete; one that is in conflict changes no count.
+//   - own rows only: Bindings counts no installation of another app.
+//   - none: Bindings of an app without bindings returns an empty map and no error.
+//   - at once: Installations that are put and deleted at once are counted as if it was done one by one.
+//
 // # Touch
 //
 //   - records: Every field of an activity comes back as it was touched, its times in UTC.
@@ -106,6 +121,8 @@
 //   - zero fields: Touch leaves alone what is zero in the activity; nothing to change is no error.
 //   - never back: Touch moves no time back, and an older one is no error.
 //   - one refusal: The time and the reason of a refusal are one fact: an older one replaces neither, a newer one
+//     both.
+//   - one use: The time and the secret of a first use are one fact: an older one replaces neither, a newer one
 //     both.
 //   - missing row: Touch of a key that has no row returns ErrNotFound and creates none.
 //   - own row only: Touch changes no other row: not of the app's other clients, not of the client's other apps.
@@ -137,11 +154,12 @@
 //   - of Get: What Get returns is the caller's: changing it changes nothing stored, nor what others got.
 //   - of List: What List returns is the caller's: changing it changes nothing stored, nor what others got.
 //   - of Find: The keys that Find returns are the caller's: changing them changes nothing stored.
+//   - of Bindings: The counts that Bindings returns are the caller's: changing them changes nothing stored.
 //   - of Revocations: The revocations that a store returns are the caller's: changing them changes nothing stored.
 //
 // # Context
 //
-//   - cancelled read: Get, List, Find and Revocations under a cancelled context return an error that is
+//   - cancelled read: Get, List, Find, Bindings and Revocations under a cancelled context fail with
 //     context.Canceled.
 //   - cancelled write: Put, Delete, Touch, Claim and Revoke under a cancelled context do so too, and change nothing.
 package storetest

@@ -50,6 +50,11 @@ var getRules = []rule{
 		check: getSealedSecret,
 	},
 	{
+		name:  "bindings",
+		text:  stated("A binding comes back as one, in every state. No copy of its secret is kept, should one be put."),
+		check: getBindings,
+	},
+	{
 		name:  "many secrets",
 		text:  stated("A row holds 8 usable secrets of 4 KiB and 200 retired ones, and keeps their order."),
 		check: getManySecrets,
@@ -167,6 +172,35 @@ func getSealedSecret(t *trial) {
 	for range 3 {
 		t.wantStored(t.put(i))
 		i = t.get(i.Key)
+	}
+}
+
+func getBindings(t *trial) {
+	i := t.installation("a")
+	appWide := func(state core.SecretState) string { return "the app-wide secret that is " + string(state) }
+	for _, state := range []core.SecretState{core.Usable, core.Retired, core.Revoked} {
+		i.Secrets = append(i.Secrets, t.binding(state, appWide(state)))
+	}
+	for _, state := range []core.SecretState{core.Retired, core.Revoked} { // which have no value either
+		own := t.binding(state, "the own secret that is "+string(state))
+		own.Bound = false
+		i.Secrets = append(i.Secrets, own)
+	}
+	i = t.put(i)
+	t.wantStored(i)
+
+	for _, copyTo := range []func(*core.StoredSecret){
+		func(s *core.StoredSecret) { s.Value = t.secret(appWide(s.State)) },
+		func(s *core.StoredSecret) { s.Sealed = []byte("the secret before it was app-wide, if it were opened") },
+	} {
+		copied := i.Clone()
+		for n := range copied.Secrets {
+			if copied.Secrets[n].Bound {
+				copyTo(&copied.Secrets[n])
+			}
+		}
+		i.Revision = t.put(copied).Revision
+		t.wantStored(i)
 	}
 }
 

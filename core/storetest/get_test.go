@@ -118,6 +118,37 @@ func (s wallClock) Put(ctx context.Context, installation *core.Installation) (in
 	return s.Store.Put(ctx, i)
 }
 
+// keepsCopies keeps a part of whatever secret it is handed, of an app-wide one too.
+type keepsCopies struct {
+	core.Store
+	set    func(to *core.StoredSecret, from core.StoredSecret)
+	handed map[core.Fingerprint]core.StoredSecret
+}
+
+func keepingCopies(set func(to *core.StoredSecret, from core.StoredSecret)) func(core.Store) core.Store {
+	return func(right core.Store) core.Store {
+		return keepsCopies{right, set, map[core.Fingerprint]core.StoredSecret{}}
+	}
+}
+
+func (s keepsCopies) Put(ctx context.Context, installation *core.Installation) (int64, error) {
+	for _, secret := range installation.Secrets {
+		s.handed[secret.Fingerprint] = secret
+	}
+	return s.Store.Put(ctx, installation)
+}
+
+func (s keepsCopies) Get(ctx context.Context, key core.Key) (*core.Installation, error) {
+	i, err := s.Store.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	for n := range i.Secrets {
+		s.set(&i.Secrets[n], s.handed[i.Secrets[n].Fingerprint])
+	}
+	return i, nil
+}
+
 var getFaults = []fault{
 	{
 		name:   "a missing row is an error of the database",
@@ -217,6 +248,31 @@ var getFaults = []fault{
 		name:   "a secret that cannot be opened is dropped",
 		wrap:   alterSecrets(func(s *core.StoredSecret) { s.Sealed = nil }),
 		breaks: []string{"Get/sealed secret", "Get/every field"},
+	},
+	{
+		name:   "a binding is no binding once it is out of use",
+		wrap:   alterSecrets(func(s *core.StoredSecret) { s.Bound = s.Bound && s.State == core.Usable }),
+		breaks: []string{"Get/bindings", "Get/every field"},
+	},
+	{
+		name:   "a revoked binding is no binding",
+		wrap:   alterSecrets(func(s *core.StoredSecret) { s.Bound = s.Bound && s.State != core.Revoked }),
+		breaks: []string{"Get/bindings"},
+	},
+	{
+		name:   "what has no value is taken for a binding",
+		wrap:   alterSecrets(func(s *core.StoredSecret) { s.Bound = s.Value.IsZero() && s.Sealed == nil }),
+		breaks: []string{"Get/bindings", "Get/every field"},
+	},
+	{
+		name:   "a binding keeps a copy of the secret",
+		wrap:   keepingCopies(func(to *core.StoredSecret, from core.StoredSecret) { to.Value = from.Value }),
+		breaks: []string{"Get/bindings"},
+	},
+	{
+		name:   "a binding keeps a sealed copy of the secret",
+		wrap:   keepingCopies(func(to *core.StoredSecret, from core.StoredSecret) { to.Sealed = from.Sealed }),
+		breaks: []string{"Get/bindings"},
 	},
 	{
 		name:   "a row holds 100 secrets",

@@ -16,7 +16,7 @@ var keyRules = []rule{
 	},
 	{
 		name:  "app keys",
-		text:  stated("App keys are compared byte by byte, for installations, claims and revocations alike."),
+		text:  stated("App keys are compared byte by byte, for installations, bindings, claims and revocations alike."),
 		check: keysOfApps,
 	},
 	{
@@ -74,7 +74,7 @@ func keysOfApps(t *trial) {
 		mark := fmt.Sprint("app ", n)
 
 		t.wantMissing(key)
-		i := t.installation("a")
+		i := t.bound("a", "the app-wide secret of "+mark)
 		i.Key, i.Site.InstallationID = key, mark
 		t.put(i)
 
@@ -88,6 +88,7 @@ func keysOfApps(t *trial) {
 		mark := fmt.Sprint("app ", n)
 
 		t.wantFound(app, core.ByInstallationID, mark, "a")
+		t.wantBindings(app, map[string]int{"the app-wide secret of " + mark: 1})
 		if page := t.list(app, "", 100); len(page) != 1 || page[0].Key.AppKey != app {
 			t.Errorf("List(app %+q): got %d installations, want its only one", app, len(page))
 		}

@@ -28,6 +28,11 @@ var memoryRules = []rule{
 		check: memoryOfFind,
 	},
 	{
+		name:  "of Bindings",
+		text:  stated("The counts that Bindings returns are the caller's: changing them changes nothing stored."),
+		check: memoryOfBindings,
+	},
+	{
 		name:  "of Revocations",
 		text:  stated("The revocations that a store returns are the caller's: changing them changes nothing stored."),
 		check: memoryOfRevocations,
@@ -78,6 +83,14 @@ func memoryOfFind(t *trial) {
 	}
 	clear(keys)
 	t.wantFound(t.app, core.ByBaseURL, row.Site.BaseURL, "a")
+}
+
+func memoryOfBindings(t *trial) {
+	t.put(t.bound("a", newerAppSecret))
+	counts := t.bindings(t.app)
+	clear(counts)
+	counts[t.secret(olderAppSecret).Fingerprint()] = 1
+	t.wantBindings(t.app, map[string]int{newerAppSecret: 1})
 }
 
 func memoryOfRevocations(t *trial) {

@@ -69,10 +69,11 @@ func (s *shallow) List(ctx context.Context, appKey, after string, limit int) ([]
 	return page, err
 }
 
-// sharesAnswers hands out the same keys and revocations again and again.
+// sharesAnswers hands out the same keys, counts and revocations again and again.
 type sharesAnswers struct {
 	core.Store
 	keys        map[string][]core.Key
+	counts      map[string]map[core.Fingerprint]int
 	revocations map[string][]core.Revocation
 }
 
@@ -82,6 +83,13 @@ func (s sharesAnswers) Find(ctx context.Context, appKey string, by core.By, valu
 		s.keys[question], err = s.Store.Find(ctx, appKey, by, value)
 	}
 	return s.keys[question], err
+}
+
+func (s sharesAnswers) Bindings(ctx context.Context, appKey string) (counts map[core.Fingerprint]int, err error) {
+	if s.counts[appKey] == nil {
+		s.counts[appKey], err = s.Store.Bindings(ctx, appKey)
+	}
+	return s.counts[appKey], err
 }
 
 func (s sharesAnswers) Revocations(ctx context.Context, appKey string) (revocations []core.Revocation, err error) {
@@ -105,8 +113,10 @@ var memoryFaults = []fault{
 	{
 		name: "those who ask the same share the answer",
 		wrap: func(right core.Store) core.Store {
-			return sharesAnswers{right, map[string][]core.Key{}, map[string][]core.Revocation{}}
+			return sharesAnswers{
+				right, map[string][]core.Key{}, map[string]map[core.Fingerprint]int{}, map[string][]core.Revocation{},
+			}
 		},
-		breaks: []string{"Memory/of Find", "Memory/of Revocations"},
+		breaks: []string{"Memory/of Find", "Memory/of Bindings", "Memory/of Revocations"},
 	},
 }

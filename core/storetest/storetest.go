@@ -35,6 +35,7 @@ var suite = []struct {
 	{"Delete", deleteRules},
 	{"List", listRules},
 	{"Find", findRules},
+	{"Bindings", bindingRules},
 	{"Touch", touchRules},
 	{"Claim", claimRules},
 	{"Revoke", revokeRules},

@@ -39,8 +39,8 @@ type fault struct {
 	breaks []string
 }
 
-var faults = slices.Concat(getFaults, keyFaults, putFaults, deleteFaults, listFaults, findFaults, touchFaults,
-	claimFaults, revokeFaults, memoryFaults, contextFaults)
+var faults = slices.Concat(getFaults, keyFaults, putFaults, deleteFaults, listFaults, findFaults, bindingFaults,
+	touchFaults, claimFaults, revokeFaults, memoryFaults, contextFaults)
 
 func TestEachFaultBreaksItsRules(t *testing.T) {
 	t.Parallel()

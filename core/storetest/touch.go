@@ -39,6 +39,11 @@ var touchRules = []rule{
 		check: touchOneRefusal,
 	},
 	{
+		name:  "one use",
+		text:  stated("The time and the secret of a first use are one fact: an older one replaces neither, a newer one both."),
+		check: touchOneUse,
+	},
+	{
 		name:  "missing row",
 		text:  stated("Touch of a key that has no row returns ErrNotFound and creates none."),
 		check: touchMissing,
@@ -55,9 +60,30 @@ var touchRules = []rule{
 	},
 }
 
-// activityAt returns an activity of which everything happened at the same time.
-func activityAt(at time.Time, refusal core.ReasonCode) core.Activity {
-	return core.Activity{SeenAt: at, RefusedAt: at, RefusedReason: refusal}
+// facts are what an activity is made of. Each goes from one activity to another as a whole.
+var facts = []func(to *core.Activity, from core.Activity){
+	func(to *core.Activity, from core.Activity) { to.SeenAt = from.SeenAt },
+	func(to *core.Activity, from core.Activity) {
+		to.RefusedAt, to.RefusedReason = from.RefusedAt, from.RefusedReason
+	},
+	func(to *core.Activity, from core.Activity) {
+		to.FirstUsedAt, to.FirstUsed = from.FirstUsedAt, from.FirstUsed
+	},
+	func(to *core.Activity, from core.Activity) { to.DesyncSuspectedAt = from.DesyncSuspectedAt },
+}
+
+// activityAt returns an activity of which everything happened at the same time. At another time the secret that was
+// first used is another one.
+func (t *trial) activityAt(at time.Time, refusal core.ReasonCode) core.Activity {
+	t.Helper()
+	return core.Activity{
+		SeenAt:            at,
+		RefusedAt:         at,
+		RefusedReason:     refusal,
+		FirstUsed:         t.secret("the newest secret of " + at.String()).Fingerprint(),
+		FirstUsedAt:       at,
+		DesyncSuspectedAt: at,
+	}
 }
 
 // wantTouched checks that the store holds row with the activity.
@@ -82,7 +108,7 @@ func touchRecords(t *trial) {
 
 func touchNothingElse(t *trial) {
 	row := t.put(full(t.key("a"), 1, time.UTC))
-	activity := activityAt(noon.AddDate(10, 0, 0), core.ReasonStale)
+	activity := t.activityAt(noon.AddDate(10, 0, 0), core.ReasonStale)
 	t.touch(row.Key, activity)
 	t.wantTouched(row, activity)
 
@@ -91,19 +117,20 @@ func touchNothingElse(t *trial) {
 }
 
 func touchKeptByPut(t *trial) {
-	newer := activityAt(noon.Add(time.Hour), core.ReasonStale)
-	older := activityAt(noon, core.ReasonAudience)
+	older := t.activityAt(noon, core.ReasonAudience)
+	touched := t.activityAt(noon.Add(time.Hour), core.ReasonStale)
+	newer := t.activityAt(noon.Add(2*time.Hour), core.ReasonStore)
 
 	row := t.installation("a")
 	row.Activity = older
 	row = t.put(row)
 	t.wantTouched(row, core.Activity{})
 
-	t.touch(row.Key, newer)
-	for _, stale := range []core.Activity{{}, older, {SeenAt: noon.Add(2 * time.Hour)}} {
-		row.Activity = stale
+	t.touch(row.Key, touched)
+	for _, other := range []core.Activity{{}, older, newer} {
+		row.Activity = other
 		row = t.put(row)
-		t.wantTouched(row, newer)
+		t.wantTouched(row, touched)
 	}
 }
 
@@ -112,47 +139,76 @@ func touchZeroFields(t *trial) {
 	t.touch(row.Key, core.Activity{})
 	t.wantTouched(row, core.Activity{})
 
-	activity := core.Activity{SeenAt: noon}
-	t.touch(row.Key, activity)
-	activity.RefusedAt, activity.RefusedReason = noon.Add(time.Hour), core.ReasonStale
-	t.touch(row.Key, core.Activity{RefusedAt: activity.RefusedAt, RefusedReason: activity.RefusedReason})
-	t.wantTouched(row, activity)
-
-	activity.SeenAt = noon.Add(time.Minute)
-	t.touch(row.Key, core.Activity{SeenAt: activity.SeenAt})
-	t.wantTouched(row, activity)
+	var want core.Activity
+	for _, activity := range []core.Activity{
+		t.activityAt(noon, core.ReasonStale), t.activityAt(noon.Add(time.Hour), core.ReasonAudience),
+	} {
+		for _, set := range facts {
+			var alone core.Activity
+			set(&alone, activity)
+			t.touch(row.Key, alone)
+			set(&want, activity)
+			t.wantTouched(row, want)
+		}
+	}
 
 	t.touch(row.Key, core.Activity{})
-	t.wantTouched(row, activity)
+	t.wantTouched(row, want)
 }
 
 func touchNeverBack(t *trial) {
 	row := t.put(t.installation("a"))
-	activity := activityAt(noon, core.ReasonStale)
-	t.touch(row.Key, activity)
-	t.touch(row.Key, activity) // the same again: a database may say that it changed no row
-	t.touch(row.Key, core.Activity{SeenAt: noon.Add(-time.Second)})
-	t.touch(row.Key, activityAt(noon.AddDate(-1, 0, 0), core.ReasonStale))
-	t.wantTouched(row, activity)
+	want := t.activityAt(noon, core.ReasonStale)
+	t.touch(row.Key, want)
+	t.touch(row.Key, want) // the same again: a database may say that it changed no row
+	for _, set := range facts {
+		var older core.Activity
+		set(&older, t.activityAt(noon.Add(-time.Second), core.ReasonStale))
+		t.touch(row.Key, older)
+	}
+	t.wantTouched(row, want)
 
-	// One goes forward though the other would go back.
-	activity.SeenAt = noon.Add(time.Second)
-	t.touch(row.Key, core.Activity{
-		SeenAt: activity.SeenAt, RefusedAt: noon.AddDate(-1, 0, 0), RefusedReason: core.ReasonStale,
-	})
-	t.wantTouched(row, activity)
+	// One goes forward though the others would go back.
+	older := t.activityAt(noon.AddDate(-1, 0, 0), core.ReasonStale)
+	newer := t.activityAt(noon.Add(time.Second), core.ReasonStale)
+	for _, set := range facts {
+		mixed := older
+		set(&mixed, newer)
+		t.touch(row.Key, mixed)
+		set(&want, newer)
+		t.wantTouched(row, want)
+	}
 }
 
 func touchOneRefusal(t *trial) {
-	row := t.put(t.installation("a"))
-	newer := core.Activity{RefusedAt: noon, RefusedReason: core.ReasonStale}
-	t.touch(row.Key, newer)
-	t.touch(row.Key, core.Activity{RefusedAt: noon.Add(-time.Hour), RefusedReason: core.ReasonAudience})
-	t.wantTouched(row, newer)
+	t.wantOneFact(
+		core.Activity{RefusedAt: noon.Add(-time.Hour), RefusedReason: core.ReasonAudience},
+		core.Activity{RefusedAt: noon, RefusedReason: core.ReasonStale},
+		core.Activity{RefusedAt: noon.Add(time.Hour), RefusedReason: core.ReasonStore},
+	)
+}
 
-	newest := core.Activity{RefusedAt: noon.Add(time.Hour), RefusedReason: core.ReasonStore}
-	t.touch(row.Key, newest)
-	t.wantTouched(row, newest)
+func touchOneUse(t *trial) {
+	used := func(secret string, at time.Time) core.Activity {
+		return core.Activity{FirstUsed: t.secret(secret).Fingerprint(), FirstUsedAt: at}
+	}
+	t.wantOneFact(
+		used("the secret before", noon.Add(-time.Hour)),
+		used("the secret in use", noon),
+		used("the secret after it", noon.Add(time.Hour)),
+	)
+}
+
+// wantOneFact checks that after a fact an older one changes nothing, and a newer one takes its place.
+func (t *trial) wantOneFact(older, fact, newer core.Activity) {
+	t.Helper()
+	row := t.put(t.installation("a"))
+	t.touch(row.Key, fact)
+	t.touch(row.Key, older)
+	t.wantTouched(row, fact)
+
+	t.touch(row.Key, newer)
+	t.wantTouched(row, newer)
 }
 
 func touchMissing(t *trial) {
@@ -166,7 +222,7 @@ func touchOwnRow(t *trial) {
 	row := t.put(t.installation("a"))
 	others := t.neighbours(row.Key)
 
-	t.touch(row.Key, activityAt(noon, core.ReasonStale))
+	t.touch(row.Key, t.activityAt(noon, core.ReasonStale))
 	t.wantStored(others...)
 }
 
@@ -178,12 +234,16 @@ func touchAtOnce(t *trial) {
 
 		// Half of the rivals count, half touch, and the latest time need not come last.
 		errs := make([]error, rivals)
+		activities := make([]core.Activity, rivals)
+		for rival := range rivals {
+			reason := core.ReasonCode(oneOf(rival/2, core.ReasonStale, core.ReasonAudience, core.ReasonStore))
+			activities[rival] = t.activityAt(noon.Add(time.Duration(rival)*time.Minute), reason)
+		}
 		together(rivals, func(rival int) {
 			if rival%2 == 0 {
 				errs[rival] = t.increment(row.Key, rivals/2)
 			} else {
-				seen := core.Activity{SeenAt: noon.Add(time.Duration(rival) * time.Minute)}
-				errs[rival] = t.store.Touch(t.Context(), row.Key, seen)
+				errs[rival] = t.store.Touch(t.Context(), row.Key, activities[rival])
 			}
 		})
 		for _, err := range errs {
@@ -192,9 +252,7 @@ func touchAtOnce(t *trial) {
 			}
 		}
 		got := t.get(row.Key)
-		if want := noon.Add((rivals - 1) * time.Minute); !got.Activity.SeenAt.Equal(want) {
-			t.Errorf("Touch and Put at once: got seen at %s, want %s", got.Activity.SeenAt, want)
-		}
+		t.wantEqual("the activity after Touch and Put at once", got.Activity, activities[rivals-1])
 		if got.SecretVersion != rivals/2 {
 			t.Errorf("Touch and Put at once: got %d updates, want %d", got.SecretVersion, rivals/2)
 		}

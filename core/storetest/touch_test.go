@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/hostbond/hostbond/core"
@@ -34,6 +35,12 @@ func rightly(old, touched core.Activity) core.Activity {
 	if touched.RefusedAt.After(old.RefusedAt) {
 		old.RefusedAt, old.RefusedReason = touched.RefusedAt, touched.RefusedReason
 	}
+	if touched.FirstUsedAt.After(old.FirstUsedAt) {
+		old.FirstUsedAt, old.FirstUsed = touched.FirstUsedAt, touched.FirstUsed
+	}
+	if touched.DesyncSuspectedAt.After(old.DesyncSuspectedAt) {
+		old.DesyncSuspectedAt = touched.DesyncSuspectedAt
+	}
 	return old
 }
 
@@ -47,6 +54,7 @@ func (s *records) save(key core.Key, activity core.Activity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	activity.SeenAt, activity.RefusedAt = activity.SeenAt.UTC(), activity.RefusedAt.UTC()
+	activity.FirstUsedAt, activity.DesyncSuspectedAt = activity.FirstUsedAt.UTC(), activity.DesyncSuspectedAt.UTC()
 	s.activity[key] = activity
 }
 
@@ -91,13 +99,18 @@ func (s updatesTime) Get(ctx context.Context, key core.Key) (*core.Installation,
 	return i, err
 }
 
-// putsActivity writes it as one field of many.
-type putsActivity struct{ *records }
+// putsFact writes a part of the activity as one field of many.
+type putsFact struct {
+	*records
+	set func(to *core.Activity, from core.Activity)
+}
 
-func (s putsActivity) Put(ctx context.Context, installation *core.Installation) (int64, error) {
+func (s putsFact) Put(ctx context.Context, installation *core.Installation) (int64, error) {
 	revision, err := s.Store.Put(ctx, installation)
 	if err == nil {
-		s.save(installation.Key, installation.Activity)
+		activity := s.load(installation.Key)
+		s.set(&activity, installation.Activity)
+		s.save(installation.Key, activity)
 	}
 	return revision, err
 }
@@ -180,11 +193,50 @@ func (s touchesNeighbours) Touch(ctx context.Context, key core.Key, activity cor
 	return cmp.Or(err, s.Store.Touch(ctx, key, activity))
 }
 
-var touchFaults = []fault{
+// factFaults are the faults that a store can have with one fact alone.
+func factFaults() (all []fault) {
+	for n, name := range []string{"the time seen", "the refusal", "the first use", "the suspicion"} {
+		set := facts[n]
+		moves := func(old, touched core.Activity) core.Activity {
+			next := rightly(old, touched)
+			var alone core.Activity
+			if set(&alone, touched); alone != (core.Activity{}) {
+				set(&next, alone)
+			}
+			return next
+		}
+		all = append(all, fault{
+			name:   "Touch moves " + name + " back",
+			wrap:   recording(moves),
+			breaks: []string{"Touch/never back", "Touch/at once with Put"},
+		}, fault{
+			name:   "Put writes " + name,
+			wrap:   func(right core.Store) core.Store { return putsFact{newRecords(right, rightly), set} },
+			breaks: []string{"Touch/kept by Put"},
+		}, fault{
+			name: name + " outlives its row",
+			wrap: func(right core.Store) core.Store {
+				return keepsFact{right, set, map[core.Key]core.Activity{}}
+			},
+			breaks: []string{"Delete/nothing comes back"},
+		})
+	}
+	return all
+}
+
+var touchFaults = slices.Concat(factFaults(), []fault{
 	{
 		name: "Touch notes no reason",
 		wrap: recording(func(old, touched core.Activity) core.Activity {
 			touched.RefusedReason = ""
+			return rightly(old, touched)
+		}),
+		breaks: []string{"Touch/records"},
+	},
+	{
+		name: "Touch notes no secret",
+		wrap: recording(func(old, touched core.Activity) core.Activity {
+			touched.FirstUsed = ""
 			return rightly(old, touched)
 		}),
 		breaks: []string{"Touch/records"},
@@ -200,27 +252,9 @@ var touchFaults = []fault{
 		breaks: []string{"Touch/nothing else"},
 	},
 	{
-		name:   "Put writes the activity",
-		wrap:   func(right core.Store) core.Store { return putsActivity{newRecords(right, rightly)} },
-		breaks: []string{"Touch/kept by Put"},
-	},
-	{
 		name:   "Touch writes zero fields",
 		wrap:   recording(func(_, touched core.Activity) core.Activity { return touched }),
 		breaks: []string{"Touch/zero fields", "Touch/never back"},
-	},
-	{
-		name: "Touch moves the times back",
-		wrap: recording(func(old, touched core.Activity) core.Activity {
-			if !touched.SeenAt.IsZero() {
-				old.SeenAt = touched.SeenAt
-			}
-			if !touched.RefusedAt.IsZero() {
-				old.RefusedAt, old.RefusedReason = touched.RefusedAt, touched.RefusedReason
-			}
-			return old
-		}),
-		breaks: []string{"Touch/never back", "Touch/one refusal", "Touch/at once with Put"},
 	},
 	{
 		name: "Touch replaces the reason of a newer refusal",
@@ -239,6 +273,24 @@ var touchFaults = []fault{
 			return next
 		}),
 		breaks: []string{"Touch/one refusal"},
+	},
+	{
+		name: "Touch replaces the secret of a newer use",
+		wrap: recording(func(old, touched core.Activity) core.Activity {
+			next := rightly(old, touched)
+			next.FirstUsed = cmp.Or(touched.FirstUsed, old.FirstUsed)
+			return next
+		}),
+		breaks: []string{"Touch/one use"},
+	},
+	{
+		name: "Touch keeps the secret of an older use",
+		wrap: recording(func(old, touched core.Activity) core.Activity {
+			next := rightly(old, touched)
+			next.FirstUsed = cmp.Or(old.FirstUsed, touched.FirstUsed)
+			return next
+		}),
+		breaks: []string{"Touch/one use"},
 	},
 	{
 		name:   "Touch of nothing is no error",
@@ -270,4 +322,4 @@ var touchFaults = []fault{
 		wrap:   func(right core.Store) core.Store { return putsReadActivity{newRecords(right, rightly)} },
 		breaks: []string{"Touch/at once with Put"},
 	},
-}
+})

@@ -19,14 +19,16 @@ func full(key core.Key, seed int, zone *time.Location) *core.Installation {
 	fill(i, seed, zone)
 	i.Key, i.Revision, i.Activity = key, 0, core.Activity{}
 
-	// A secret holds its value, or what the store could not open, or, once retired, neither.
+	// A secret holds its value, or what the store could not open, or, once retired, neither. A binding holds neither.
 	for n := range i.Secrets {
 		s := &i.Secrets[n]
 		switch n {
 		case 0:
 			s.State, s.Fingerprint, s.RetiredAt, s.Sealed = core.Usable, s.Value.Fingerprint(), time.Time{}, nil
+			s.Bound = false
 		case 1:
 			s.State, s.RetiredAt, s.Value = core.Usable, time.Time{}, core.Secret{}
+			s.Bound = false
 		default:
 			s.State, s.Value, s.Sealed = core.Retired, core.Secret{}, nil
 		}
