@@ -24,8 +24,14 @@
 //
 // hostbond_installations has a row for each app key and client key, with columns named after the fields of
 // [core.Installation]. All of the tenant's secrets are in the column secrets, a JSON list of fingerprint, state, times and
-// sealed value. hostbond_claims has the tokens of lifecycle callbacks that were used, until some time after they have
-// expired, and hostbond_revocations the secrets that were revoked. Times are Unix seconds, NULL being no time.
+// sealed value; of an app-wide secret that the tenant is bound to, the fingerprint is all that is stored. While the app is
+// installed, the column bindings repeats the fingerprints of its usable bindings as a sorted list with commas; it is NULL
+// where there is none. It is for the index hostbond_installations_bindings, which is all that [Store.Bindings] reads.
+// The columns seen_at, refused_at, refused_reason, first_used, first_used_at and desync_suspected_at are the tenant's
+// activity, which changes without a new revision.
+//
+// hostbond_claims has the tokens of lifecycle callbacks that were used, until some time after they have expired, and
+// hostbond_revocations the secrets that were revoked. Times are Unix seconds, NULL being no time.
 //
 // Text is kept and compared byte by byte: as TEXT in SQLite, with COLLATE "C" in PostgreSQL, and as VARBINARY or
 // MEDIUMBLOB in MySQL, where text types would mix up keys that differ in case, accents or trailing spaces. It must be

@@ -1,9 +1,7 @@
 package gormstore
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/hostbond/hostbond/core"
 )
@@ -62,7 +60,7 @@ type installationRow struct {
 	SeenAt            *int64 `gorm:"column:seen_at"`
 	RefusedAt         *int64 `gorm:"column:refused_at"`
 	RefusedReason     text   `gorm:"column:refused_reason;size:64;not null"`
-	FirstUsed         *text  `gorm:"column:first_used;size:64"`
+	FirstUsed         text   `gorm:"column:first_used;size:64"`
 	FirstUsedAt       *int64 `gorm:"column:first_used_at"`
 	DesyncSuspectedAt *int64 `gorm:"column:desync_suspected_at"`
 }
@@ -176,32 +174,12 @@ func (s *Store) installation(r *installationRow) *core.Installation {
 		CreatedAt:           instant(r.Created),
 		UpdatedAt:           instant(r.Updated),
 		Activity: core.Activity{
-			SeenAt:        instant(r.SeenAt),
-			RefusedAt:     instant(r.RefusedAt),
-			RefusedReason: core.ReasonCode(r.RefusedReason),
-
-			FirstUsed:         core.Fingerprint(*cmp.Or(r.FirstUsed, new(text))),
+			SeenAt:            instant(r.SeenAt),
+			RefusedAt:         instant(r.RefusedAt),
+			RefusedReason:     core.ReasonCode(r.RefusedReason),
+			FirstUsed:         core.Fingerprint(r.FirstUsed),
 			FirstUsedAt:       instant(r.FirstUsedAt),
 			DesyncSuspectedAt: instant(r.DesyncSuspectedAt),
 		},
 	}
-}
-
-// maxNeeded bounds what is counted of one row, so that the column can be indexed. A row has one to three.
-const maxNeeded = 16
-
-// needed returns the app-wide secrets that an installed installation needs, as a comma list; nil stands for none. In an
-// index it is all that counting them has to read.
-func needed(i *core.Installation) *text {
-	var list []string
-	for _, secret := range slices.Backward(i.Secrets) {
-		if i.State == core.Installed && secret.Bound && secret.State == core.Usable && len(list) < maxNeeded {
-			list = append(list, string(secret.Fingerprint))
-		}
-	}
-	if len(list) == 0 {
-		return nil
-	}
-	slices.Sort(list) // few different lists make a short answer
-	return new(text(strings.Join(list, ",")))
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hostbond/hostbond/core"
 	"gorm.io/gorm"
@@ -91,26 +90,4 @@ func (s *Store) Find(ctx context.Context, appKey string, by core.By, value strin
 		keys[n] = core.Key{AppKey: string(row.AppKey), ClientKey: string(row.ClientKey)}
 	}
 	return keys, nil
-}
-
-// Bindings counts the installed installations of the app by the app-wide secrets that they need.
-func (s *Store) Bindings(ctx context.Context, appKey string) (map[core.Fingerprint]int, error) {
-	var groups []struct {
-		Bindings      text
-		Installations int
-	}
-	err := s.run(ctx, "count bindings", func(db *gorm.DB) error {
-		return db.Model(&installationRow{}).Select("bindings, COUNT(*) AS installations").
-			Where("app_key = ? AND bindings IS NOT NULL", text(appKey)).Group("bindings").Find(&groups).Error
-	})
-	if err != nil {
-		return nil, err
-	}
-	needed := make(map[core.Fingerprint]int)
-	for _, group := range groups {
-		for f := range strings.SplitSeq(string(group.Bindings), ",") {
-			needed[core.Fingerprint(f)] += group.Installations
-		}
-	}
-	return needed, nil
 }

@@ -54,9 +54,12 @@ func (s *Store) seal(key core.Key, secrets []core.StoredSecret) (string, error) 
 			OfferedAt:   seconds(secret.OfferedAt),
 			RetiredAt:   seconds(secret.RetiredAt),
 			Bound:       secret.Bound,
-			Sealed:      secret.Sealed, // as it came, if there is no value
+		}
+		if secret.Bound {
+			continue // of an app-wide secret no copy is stored, should there be one
 		}
 		if secret.Value.IsZero() {
+			list[n].Sealed = secret.Sealed // as it came
 			continue
 		}
 		if secret.Value.Fingerprint() != secret.Fingerprint {

@@ -3,7 +3,9 @@ package gormstore
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/hostbond/hostbond/core"
 	"gorm.io/gorm"
@@ -127,36 +129,39 @@ func (s *Store) insert(ctx context.Context, what string, row any) error {
 	})
 }
 
-// Touch records activity. A reason goes with its time of refusal. A missing row is [core.ErrNotFound].
+// Touch records activity. What belongs to a time is written with it or not at all. A missing row is [core.ErrNotFound].
 func (s *Store) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
-	err := s.exists(ctx, key)
-	if err != nil {
+	if err := s.exists(ctx, key); err != nil {
 		return err
 	}
-	// Each statement looks again, since another replica may have touched the row meanwhile.
-	if at := seconds(activity.SeenAt); at != nil {
-		err = s.run(ctx, "touch installation", func(db *gorm.DB) error {
-			return keyed(db, key).Where("NOT deleted AND (seen_at IS NULL OR seen_at < ?)", at).
-				UpdateColumn("seen_at", at).Error
-		})
+	for _, fact := range []struct {
+		column string
+		at     time.Time
+		others map[string]any // what belongs to the time
+	}{
+		{"seen_at", activity.SeenAt, nil},
+		{"refused_at", activity.RefusedAt, map[string]any{"refused_reason": text(activity.RefusedReason)}},
+		{"first_used_at", activity.FirstUsedAt, map[string]any{"first_used": text(activity.FirstUsed)}},
+		{"desync_suspected_at", activity.DesyncSuspectedAt, nil},
+	} {
+		if fact.at.IsZero() {
+			continue
+		}
+		if err := s.forward(ctx, key, fact.column, fact.at, fact.others); err != nil {
+			return err
+		}
 	}
-	if at := seconds(activity.RefusedAt); at != nil && err == nil {
-		err = s.run(ctx, "touch installation", func(db *gorm.DB) error {
-			return keyed(db, key).Where("NOT deleted AND (refused_at IS NULL OR refused_at < ?)", at).
-				UpdateColumns(map[string]any{"refused_at": at, "refused_reason": text(activity.RefusedReason)}).Error
-		})
-	}
-	if at := seconds(activity.FirstUsedAt); at != nil && err == nil {
-		err = s.run(ctx, "touch installation", func(db *gorm.DB) error {
-			return keyed(db, key).Where("NOT deleted AND (first_used_at IS NULL OR first_used_at < ?)", at).
-				UpdateColumns(map[string]any{"first_used_at": at, "first_used": text(activity.FirstUsed)}).Error
-		})
-	}
-	if at := seconds(activity.DesyncSuspectedAt); at != nil && err == nil {
-		err = s.run(ctx, "touch installation", func(db *gorm.DB) error {
-			return keyed(db, key).Where("NOT deleted AND (desync_suspected_at IS NULL OR desync_suspected_at < ?)", at).
-				UpdateColumn("desync_suspected_at", at).Error
-		})
-	}
-	return err
+	return nil
+}
+
+// forward sets a time, and other columns with it, if that is later than the stored one. It finds that out as it writes,
+// since another replica may do the same at once.
+func (s *Store) forward(ctx context.Context, key core.Key, column string, at time.Time, others map[string]any) error {
+	columns := map[string]any{column: at.Unix()}
+	maps.Copy(columns, others)
+	return s.run(ctx, "touch installation", func(db *gorm.DB) error {
+		stored := clause.Column{Name: column}
+		return keyed(db, key).Where("NOT deleted AND (? IS NULL OR ? < ?)", stored, stored, at.Unix()).
+			UpdateColumns(columns).Error
+	})
 }
