@@ -39,6 +39,34 @@ func BenchmarkPut(b *testing.B) {
 	})
 }
 
+// BenchmarkBindings counts over 102,400 installations, most of them bound. What it costs is also reported as a number of
+// Gets of one installation.
+func BenchmarkBindings(b *testing.B) {
+	for _, kind := range databases.Kinds {
+		b.Run(string(kind), func(b *testing.B) {
+			database := databases.New(b, kind, "")
+			db := database.Open(b, nil)
+			store := databases.NewStore(b, db, newKeyring(b))
+			populate(b, database, db, store, 20, 12)
+
+			const gets = 200
+			start := time.Now()
+			for range gets {
+				get(b, store, "client 0")
+			}
+			one := time.Since(start) / gets
+
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := store.Bindings(b.Context(), appKey); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(one), "gets/op")
+		})
+	}
+}
+
 func BenchmarkClaim(b *testing.B) {
 	var claim core.Claim
 	benchmark(b, func(b *testing.B, store *gormstore.Store, i *core.Installation) error {

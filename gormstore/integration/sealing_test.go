@@ -15,25 +15,37 @@ import (
 
 const appKey = "com.example.app"
 
+func newSecret(t testing.TB, value string) core.Secret {
+	t.Helper()
+	secret, err := core.NewSecret(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// ownSecrets returns usable secrets of the given values.
+func ownSecrets(t testing.TB, values ...string) (secrets []core.StoredSecret) {
+	t.Helper()
+	for _, value := range values {
+		secret := newSecret(t, value)
+		secrets = append(secrets, core.StoredSecret{
+			Fingerprint: secret.Fingerprint(), State: core.Usable, OfferedAt: time.Unix(1700000000, 0), Value: secret,
+		})
+	}
+	return secrets
+}
+
 // install puts an installation with secrets of the given values and returns it as stored.
 func install(t testing.TB, store *gormstore.Store, clientKey string, values ...string) *core.Installation {
 	t.Helper()
-	i := &core.Installation{
+	put(t, store, &core.Installation{
 		Key:     core.Key{AppKey: appKey, ClientKey: clientKey},
 		State:   core.Installed,
 		Signing: core.SignedRS256,
 		Site:    core.Site{BaseURL: "https://" + clientKey + ".example"},
-	}
-	for _, value := range values {
-		secret, err := core.NewSecret(value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		i.Secrets = append(i.Secrets, core.StoredSecret{
-			Fingerprint: secret.Fingerprint(), State: core.Usable, OfferedAt: time.Unix(1700000000, 0), Value: secret,
-		})
-	}
-	put(t, store, i)
+		Secrets: ownSecrets(t, values...),
+	})
 	return get(t, store, clientKey)
 }
 
@@ -112,10 +124,7 @@ func TestALostSealKeyLosesNoSecret(t *testing.T) {
 		wantValues(t, list[0], "", "")
 		wantValues(t, list[1], "")
 
-		secret, err := core.NewSecret("the third secret of a")
-		if err != nil {
-			t.Fatal(err)
-		}
+		secret := newSecret(t, "the third secret of a")
 		list[0].Secrets = append(list[0].Secrets, core.StoredSecret{
 			Fingerprint: secret.Fingerprint(), State: core.Usable, Value: secret,
 		})
