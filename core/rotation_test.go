@@ -3,6 +3,8 @@ package core
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -87,24 +89,28 @@ func (i *Installation) sees(name string, made, now int) *Installation {
 	return next
 }
 
-// usableNames returns which of S0 to S20 are usable, in their order of offer.
+// usableNames returns which of S0 to S20, and of A0 to A9, are usable, in their order of offer.
 func (i *Installation) usableNames() string {
-	names := ""
+	var names []string
 	for _, s := range i.Secrets {
-		if s.State != Usable {
-			continue
-		}
-		for n := range 21 {
-			if name := fmt.Sprint("S", n); s.Fingerprint == fingerprint(name) {
-				names += name + " "
-			}
+		if name := secretNames()[s.Fingerprint]; s.State == Usable && name != "" {
+			names = append(names, name)
 		}
 	}
-	if names == "" {
-		return ""
-	}
-	return names[:len(names)-1]
+	return strings.Join(names, " ")
 }
+
+// secretNames are those of secrets in these tests: S for a site's own, A for app-wide ones.
+var secretNames = sync.OnceValue(func() map[Fingerprint]string {
+	names := map[Fingerprint]string{}
+	for n := range 21 {
+		names[fingerprint(fmt.Sprint("S", n))] = fmt.Sprint("S", n)
+	}
+	for n := range 10 {
+		names[fingerprint(fmt.Sprint("A", n))] = fmt.Sprint("A", n)
+	}
+	return names
+})
 
 func wantUsable(t *testing.T, row *Installation, want string) {
 	t.Helper()
