@@ -14,19 +14,23 @@ import (
 // first.
 type appWide []Fingerprint
 
-// bound reports whether the site is taken to sign with an app-wide secret: it has a usable binding. One that had nothing
-// else when its binding was revoked is waited for: it will come with another one.
+// bound reports whether the site is taken to sign with an app-wide secret: it has a usable binding. One whose last secret
+// was a binding when it was revoked is waited for, while the app is installed: it will come with another one.
 func (i *Installation) bound() bool {
 	usable := func(s StoredSecret) bool { return s.State == Usable }
 	if slices.ContainsFunc(i.Secrets, usable) {
 		return slices.ContainsFunc(i.Secrets, func(s StoredSecret) bool { return s.Bound && usable(s) })
 	}
-	for _, s := range slices.Backward(i.Secrets) {
-		if s.State == Revoked {
-			return s.Bound
+	if i.State == Uninstalled && i.Signing == SignedRS256 {
+		return false
+	}
+	var last StoredSecret // to go out of use
+	for _, s := range i.Secrets {
+		if !s.RetiredAt.Before(last.RetiredAt) {
+			last = s
 		}
 	}
-	return false
+	return last.State == Revoked && last.Bound
 }
 
 // open returns those app-wide secrets that verify for the row though it has no binding to them. One that the site has

@@ -93,6 +93,38 @@ func TestARowIsBoundWhileItHasAUsableBinding(t *testing.T) {
 	}
 }
 
+// A site that signed with an app-wide secret when that was revoked will come with another app-wide one.
+func TestARowThatLostItsLastSecretIsBoundIfThatWasABinding(t *testing.T) {
+	for _, c := range []struct {
+		rule string
+		row  *Installation
+		want bool
+	}{
+		{"its only secret", having("A1").revoking(5, "A1"), true},
+		{"its only secret, and its own one", having("S1").revoking(5, "S1"), false},
+		{"both at once, the binding was offered last", having("S1", "A1").revoking(5, "S1", "A1"), true},
+		{"both at once, its own was offered last", having("A1", "S1").revoking(5, "S1", "A1"), false},
+		{"the binding first, then its own", having("S1", "A1").revoking(4, "A1").revoking(5, "S1"), false},
+		{"its own first, then the binding", having("A1", "S1").revoking(4, "S1").revoking(5, "A1"), true},
+		{"its own, after it had left the binding behind", having("A1 retired 3", "S1").revoking(5, "S1"), false},
+		{"its own, beside a younger binding that it never took up", having("S1", "A1 retired 3").revoking(5, "S1", "A1"), false},
+		{"the binding, beside a younger secret that it never took up", having("A1", "S1 retired 3").revoking(5, "S1", "A1"), true},
+		{"a binding that it had left behind already", having("A1 retired 3", "S1").revoking(4, "A1").revoking(5, "S1"), false},
+	} {
+		if got := c.row.bound(); got != c.want {
+			t.Errorf("%s: got %t, want %t", c.rule, got, c.want)
+		}
+	}
+}
+
+func TestAnUninstallEndsTheWaitForAnotherAppWideSecret(t *testing.T) {
+	row := apply(t, having("A1").revoking(5, "A1"), uninstalled(6), 6)
+	if row.bound() {
+		t.Error("got a row that is bound though the app is not installed")
+	}
+	wantAccepted(t, row, "A2 A1", "")
+}
+
 // The next install of a symmetric site is signed with what it has.
 func TestASymmetricRowStaysBoundWhenItIsUninstalled(t *testing.T) {
 	row := having("A1")

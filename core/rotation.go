@@ -316,7 +316,10 @@ func (i *Installation) revoke(match func(StoredSecret) bool, at time.Time) {
 		if !match(*s) {
 			continue
 		}
-		s.State, s.RetiredAt, s.Value, s.Sealed = Revoked, at, Secret{}, nil
+		if s.State == Usable {
+			s.RetiredAt = at
+		}
+		s.State, s.Value, s.Sealed = Revoked, Secret{}, nil
 		if i.Run.Fingerprint == s.Fingerprint {
 			i.Run = Run{}
 		}
