@@ -89,19 +89,19 @@ func (i *Installation) bindAnew(cb callback, now time.Time) *refusal {
 	return nil
 }
 
-// place returns the index at which a binding stands: behind all older ones, or else before the newer ones. One that is not
-// configured any more is older.
+// place returns the index at which a binding stands: before the first newer one, and there behind the older ones. One that
+// is not configured any more is older.
 func (i *Installation) place(f Fingerprint, configured appWide) int {
+	usable := func(s StoredSecret) bool { return s.Bound && s.State == Usable }
 	newer := configured[:slices.Index(configured, f)]
-	at := len(i.Secrets)
-	for n, s := range slices.Backward(i.Secrets) {
-		if !s.Bound || s.State != Usable {
-			continue
-		}
-		if !slices.Contains(newer, s.Fingerprint) {
+	end := slices.IndexFunc(i.Secrets, func(s StoredSecret) bool { return usable(s) && slices.Contains(newer, s.Fingerprint) })
+	if end < 0 {
+		end = len(i.Secrets)
+	}
+	for n, s := range slices.Backward(i.Secrets[:end]) {
+		if usable(s) {
 			return n + 1
 		}
-		at = n
 	}
-	return at
+	return end
 }

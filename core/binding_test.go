@@ -190,6 +190,8 @@ func TestATokenBindsTheRowBehindOlderBindingsAndBeforeNewerOnes(t *testing.T) {
 		{"between the two, before its own", having("A1", "S1", "A3"), "A2", "A3 A2 A1", "A1 A2 S1 A3"},
 		{"one that is not configured any more is older", having("A1"), "A2", "A3 A2", "A1 A2"},
 		{"not configured any more, beside a newer one", having("A1", "A3"), "A2", "A3 A2", "A1 A2 A3"},
+		// Atlassian has gone back from A3 to A1: a token of A2 is no reason to leave A1.
+		{"newer than one binding, and not than the other", having("A3", "A1"), "A2", "A3 A2 A1", "A2 A3 A1"},
 		{"what was left behind has no say", having("A1 retired 3", "S1", "A2"), "A3", "A3 A2 A1", "S1 A2 A3"},
 		{"a newer one that was left behind has no say", having("A3 retired 3", "A1"), "A2", "A3 A2 A1", "A1 A2"},
 		{"in place of one that was revoked", having("A1 revoked 5"), "A2", "A2 A1", "A2"},
