@@ -63,7 +63,8 @@ func (i *Installation) bind(f Fingerprint, configured appWide, now time.Time) bo
 	})
 	if i.Newest() != newest {
 		i.SecretVersion++
-		i.Run = Run{} // the change was the app's own: that a run of the old one ends makes nothing contested
+		// Like an offer, and no more: the token may have been made inside a callback that failed.
+		i.LastOffer, i.Run = later(i.LastOffer, now), Run{}
 	}
 	i.UpdatedAt = now
 	return true

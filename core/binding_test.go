@@ -246,6 +246,35 @@ func TestATokenBindsNoRowToWhatItDoesNotVerifyWithOrHasAlready(t *testing.T) {
 	}
 }
 
+// Another site of the same fleet may be moved back, and its callback may have failed: so a binding is like an offer.
+func TestATokenThatMakesABindingTheNewestIsLikeAnOffer(t *testing.T) {
+	row := having("A1").takes("A1", "A2 A1", 20)
+	if row.Run.Fingerprint != fingerprint("A1") {
+		t.Fatal("no run to end")
+	}
+	row = row.takes("A2", "A2 A1", 30)
+	if row.Run != (Run{}) || !row.LastOffer.Equal(minute(30)) {
+		t.Errorf("got a run of %s and the last offer at %v, want none, and minute 30", row.Run.Fingerprint.Short(), row.LastOffer)
+	}
+	if row.Proven != fingerprint("A1") {
+		t.Error("what the run of A1 had proved is forgotten")
+	}
+	later := row.takes("A2", "A2 A1", 46).takes("A2", "A2 A1", 62)
+	wantUsable(t, later, "A2")
+}
+
+// The callback never reached the app, which has seen one page of it only, and the site goes back.
+func TestASiteThatGoesBackAfterAPageOfAnotherAppWideSecretIsNotContested(t *testing.T) {
+	row := having("A1").takes("A1", "A2 A1", 20).takes("A2", "A2 A1", 30)
+	for at := 31; at < 90; at += 10 {
+		row = row.takes("A1", "A2 A1", at)
+	}
+	if row.Contested {
+		t.Error("contested: there was no thief")
+	}
+	wantUsable(t, row, "A1 A2")
+}
+
 func TestATokenOfAnOlderAppWideSecretLeavesTheRunAsItIs(t *testing.T) {
 	row := having("A2")
 	row.Run = Run{Fingerprint: fingerprint("A2"), StartedAt: minute(20), ArrivedAt: minute(20)}
