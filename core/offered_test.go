@@ -198,6 +198,42 @@ func TestTheAppWideSignerOfASymmetricCallbackIsEvidence(t *testing.T) {
 	}
 }
 
+func TestAFirstInstallMaySignWithAnAppWideSecretWhereThatIsAccepted(t *testing.T) {
+	for _, c := range []struct{ rule, brings, signer, want, bound string }{
+		{"no secret: the one that signed, and not the newest", "", "A1", "A1", "A1"},
+		{"no secret, signed with the newest", "", "A2", "A2", "A2"},
+		{"the one that signed", "A2", "A2", "A2", "A2"},
+		{"another app-wide one", "A2", "A1", "A1 A2", "A2"},
+		{"one of its own", "S1", "A2", "A2 S1", "A2"},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			row := apply(t, nil, offer(c.brings, 1).firstBy(c.signer, "A2 A1"), 1)
+			wantUsable(t, row, c.want)
+			wantSecret(t, row, c.bound, true)
+			if row.Signing != SignedHS256 || row.SecretVersion != 1 || !row.LastOffer.Equal(minute(1)) {
+				t.Errorf("got %s, version %d, last offer %v; want HS256, 1, minute 1", row.Signing, row.SecretVersion, row.LastOffer)
+			}
+		})
+	}
+}
+
+// It has forgotten the secret that it offered, and signs the next first install as it signed this one.
+func TestASiteThatDidNotSeeTheAnswerToItsFirstInstallCanInstallAgain(t *testing.T) {
+	for _, brings := range []string{"", "A1", "A2", "S1"} {
+		row := apply(t, nil, offer(brings, 1).firstBy("A2", "A2 A1"), 1)
+		again := offer(brings, 2).firstBy("A2", "A2 A1")
+		if brings == "S1" {
+			again = offer("S2", 2).firstBy("A2", "A2 A1")
+		}
+		if row = apply(t, row, again, 2); row.State != Installed {
+			t.Errorf("bringing %q: got %s, want it installed", brings, row.State)
+		}
+		if done, _ := decide(row, again, minute(3), settle); done.outcome != OutcomeUnchanged {
+			t.Errorf("bringing %q: the same callback once more: got %s, want unchanged", brings, done.outcome)
+		}
+	}
+}
+
 func TestAFirstInstallSignedOtherwiseIsThatOfAnUnknownTenant(t *testing.T) {
 	refused(t, nil, offer("A2", 1).by("A2").with("A2 A1"), 1, ReasonUnknownTenant) // it is not accepted here
 	refused(t, nil, offer("A2", 1).firstBy("A2", "A1"), 1, ReasonUnknownTenant)    // not configured, or revoked

@@ -129,6 +129,10 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 		}
 		retired = append(retired, evicted...)
 	}
+	if row.State == "" && cb.signing == SignedHS256 && next.find(cb.signer) < 0 {
+		// An app-wide secret. The site signs with it again if our answer is lost.
+		next.Secrets = slices.Insert(next.Secrets, 0, StoredSecret{Fingerprint: cb.signer, State: Usable, OfferedAt: now, Bound: true})
+	}
 	if next.usable() == 0 {
 		if refusal := next.bindAnew(cb, now); refusal != nil {
 			return transition{}, refusal
