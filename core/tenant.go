@@ -99,11 +99,8 @@ func (t *tenant) revision() int64 {
 
 // verify returns the fingerprint of the usable secret that signed the token.
 func (t *tenant) verify(token *token) (Fingerprint, *refusal) {
-	if t.row == nil || t.row.State != Installed {
+	if t.row != nil && t.row.State != Installed {
 		nobody.verify(token.signingInput, token.signature)
-		if t.row == nil {
-			return "", refuse(ReasonUnknownTenant, "")
-		}
 		return "", refuse(ReasonNotInstalled, "")
 	}
 	return t.signer(token)
@@ -111,6 +108,10 @@ func (t *tenant) verify(token *token) (Fingerprint, *refusal) {
 
 // signer is verify for lifecycle callbacks, which a symmetric site signs with its last secret even when uninstalled.
 func (t *tenant) signer(token *token) (Fingerprint, *refusal) {
+	if t.row == nil {
+		nobody.verify(token.signingInput, token.signature)
+		return "", refuse(ReasonUnknownTenant, "")
+	}
 	likeliest := int(t.likeliest.Load())
 	var missing *refusal
 	for n := range t.usable {
