@@ -104,7 +104,7 @@ func (a *App) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hostbond: the store does not answer: %w", err)
 	}
-	return a.tenants.appSecrets.check(needed)
+	return a.tenants.appSecrets.check(ctx, needed)
 }
 
 // Close waits for what is under way after a callback or a request (hooks, evidence) until ctx ends. Callbacks are

@@ -23,8 +23,9 @@ const MaxAppSecrets = 3
 // two; one that asks a secret manager is a few lines.
 type SecretSource interface {
 	// Secrets returns the app-wide secrets, the newest first: [MaxAppSecrets] at most, all different. It is asked when an
-	// installation is read and its last answer is older than Config.CacheTTL, by one goroutine at a time, and has a second
-	// for the answer. While it fails, it is asked once in ten seconds, and the last answer stays in force.
+	// installation is read and its last answer is older than Config.CacheTTL, and by App.Check and reports; by one
+	// goroutine at a time. It has a second for the answer: nobody waits longer. While it fails, it is asked for requests
+	// once in ten seconds, and the last answer stays in force.
 	Secrets(ctx context.Context) ([]Secret, error)
 }
 
@@ -102,7 +103,6 @@ type appSecrets struct {
 	latest []verifier // never changed, only replaced
 	next   time.Time  // when it is to be asked again; zero before the first answer
 	asked  time.Time
-	err    error // of the last answer
 }
 
 // recent returns the secrets, the newest first, as they were at most the TTL ago, or as they were last known while the
@@ -111,14 +111,11 @@ func (s *appSecrets) recent() []verifier {
 	if s.source == nil {
 		return nil
 	}
-	if known, fresh := s.known(); fresh {
-		return known
+	known, fresh := s.known()
+	if !fresh {
+		_ = s.ask(context.Background()) // which has logged why
+		known, _ = s.known()
 	}
-	_, err, _ := s.reads.Do("", func() (any, error) { return nil, s.read(context.Background()) })
-	if err != nil {
-		s.log.Error("app-wide secrets could not be read; those known before stay in force", "error", err)
-	}
-	known, _ := s.known()
 	return known
 }
 
@@ -129,26 +126,34 @@ func (s *appSecrets) known() (known []verifier, fresh bool) {
 	return s.latest, !now.Before(s.asked) && now.Before(s.next) // a clock that was set back makes nothing fresh
 }
 
-func (s *appSecrets) failed() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
+// ask asks the source, together with all who do so at the time, and waits a second at most, also for a source that does
+// not keep to its context.
+func (s *appSecrets) ask(ctx context.Context) error {
+	patience := time.NewTimer(storeTimeout)
+	defer patience.Stop()
+	select {
+	case answer := <-s.reads.DoChan("", func() (any, error) { return nil, s.read() }):
+		return answer.Err
+	case <-patience.C:
+		return s.failed(errors.New("hostbond: the source does not answer"))
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// read asks the source.
-func (s *appSecrets) read(ctx context.Context) error {
+// read asks the source, and takes over its answer however late it comes.
+func (s *appSecrets) read() error {
 	asked := s.now()
-	secrets, err := within(ctx, s.source.Secrets)
+	secrets, err := within(context.Background(), s.source.Secrets)
 	if err == nil {
 		err = checkAppSecrets(secrets)
 	}
+	if err != nil {
+		return s.failed(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked, s.next, s.err = asked, asked.Add(s.ttl), err
-	if err != nil {
-		s.next = asked.Add(max(s.ttl, sourcePause))
-		return err
-	}
+	s.asked, s.next = asked, asked.Add(s.ttl)
 	latest := make([]verifier, len(secrets))
 	for n, secret := range secrets {
 		fingerprint := secret.Fingerprint()
@@ -162,28 +167,42 @@ func (s *appSecrets) read(ctx context.Context) error {
 	return nil
 }
 
-// current asks the source, and returns what it gave; none if there is no source.
-func (s *appSecrets) current() ([]verifier, error) {
-	if s.source == nil {
-		return nil, nil
+// failed puts the next question off, logs the error unless somebody has done both already, and returns it.
+func (s *appSecrets) failed(err error) error {
+	s.mu.Lock()
+	now := s.now()
+	logged := !now.Before(s.asked) && now.Before(s.next)
+	s.asked, s.next = now, now.Add(sourcePause)
+	s.mu.Unlock()
+	if !logged {
+		s.log.Error("app-wide secrets could not be read; those known before stay in force", "error", err)
 	}
-	if _, err, _ := s.reads.Do("", func() (any, error) { return nil, s.read(context.Background()) }); err != nil {
-		return nil, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err)
-	}
-	known, _ := s.known()
-	return known, nil
+	return err
 }
 
 // ErrAppSecrets is returned by [App.Check] if app-wide secrets cannot be read, or are not configured though
 // installations need them; and by [App.Report], [App.Tenants] and [App.Tenant] if they cannot be read.
 var ErrAppSecrets = errors.New("hostbond: app-wide secrets are missing")
 
-// check holds the secrets against those that installations need.
-func (s *appSecrets) check(needed map[Fingerprint]int) error {
+// current asks the source, and returns what it gave; none if there is no source.
+func (s *appSecrets) current(ctx context.Context) ([]verifier, error) {
+	if s.source == nil {
+		return nil, nil
+	}
+	if err := s.ask(ctx); err != nil {
+		return nil, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err)
+	}
+	known, _ := s.known()
+	return known, nil
+}
+
+// check asks the source, and holds what is known then against the secrets that installations need.
+func (s *appSecrets) check(ctx context.Context, needed map[Fingerprint]int) error {
 	var errs []error
-	configured := s.recent()
-	if err := s.failed(); err != nil {
-		errs = append(errs, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err))
+	configured, err := s.current(ctx)
+	if err != nil {
+		errs = append(errs, err)
+		configured, _ = s.known()
 	}
 	for _, f := range slices.Sorted(maps.Keys(needed)) {
 		if prepared(configured, f) == nil {

@@ -204,7 +204,7 @@ func (a *App) survey(ctx context.Context, o ReportOptions) (*survey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hostbond: the revocations could not be read: %w", err)
 	}
-	secrets, err := a.tenants.appSecrets.current()
+	secrets, err := a.tenants.appSecrets.current(ctx)
 	if err != nil {
 		return nil, err
 	}
