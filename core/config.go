@@ -184,6 +184,9 @@ func (c Config) withDefaults() Config {
 	if len(c.AllowedHosts) == 0 {
 		c.AllowedHosts = []string{"atlassian.net", "jira.com"}
 	}
+	if secrets, ok := c.AppSecrets.(StaticSecrets); ok {
+		c.AppSecrets = slices.Clone(secrets)
+	}
 	c.RevokedFingerprints = slices.Clone(c.RevokedFingerprints)
 	c.AllowedHosts = slices.Clone(c.AllowedHosts)
 	for n, host := range c.AllowedHosts {

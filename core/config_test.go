@@ -105,11 +105,17 @@ func TestTheConfigurationOfTheCallerStaysAsItIs(t *testing.T) {
 	c := leastConfig()
 	c.BaseURLs = []string{"https://old.example/"}
 	c.AllowedHosts = []string{".Example.NET"}
+	secrets := StaticSecrets{secret("A1")}
+	c.AppSecrets, c.RevokedFingerprints = secrets, []Fingerprint{fingerprint("S1")}
 	a := newQuietApp(t, c)
 	if c.BaseURLs[0] != "https://old.example/" || c.AllowedHosts[0] != ".Example.NET" {
 		t.Errorf("New changed it to %q, %q", c.BaseURLs, c.AllowedHosts)
 	}
 	c.BaseURLs[0], c.AllowedHosts[0] = "https://evil.example", "evil.example"
+	secrets[0], c.RevokedFingerprints[0] = secret("A2"), fingerprint("S2")
+	if !a.config.AppSecrets.(StaticSecrets)[0].Equal(secret("A1")) || a.config.RevokedFingerprints[0] != fingerprint("S1") {
+		t.Error("a later change came through: want A1 as the app-wide secret, and S1 revoked")
+	}
 	want := []string{"https://app.example", "https://old.example"}
 	if !slices.Equal(a.audiences, want) || !slices.Equal(a.config.AllowedHosts, []string{"example.net"}) {
 		t.Errorf("a later change came through: got %q, %q; want %q, [example.net]", a.audiences, a.config.AllowedHosts, want)
@@ -179,6 +185,20 @@ var badConfigs = map[string][]func(*Config){
 		func(c *Config) { c.AllowedHosts = []string{"user@atlassian.net"} },
 		func(c *Config) { c.AllowedHosts = []string{"atlassian.net "} },
 	},
+	"AppSecrets": {
+		func(c *Config) { c.AppSecrets = StaticSecrets{secret("A1"), {}} },
+		func(c *Config) { c.AppSecrets = StaticSecrets{secret("A1"), secret("A2"), secret("A1")} },
+		func(c *Config) { c.AppSecrets = StaticSecrets{secret("A1"), secret("A2"), secret("A3"), secret("A4")} },
+	},
+	"AppSecretSignsFirstInstall": {
+		func(c *Config) { c.AppSecretSignsFirstInstall = true },
+		func(c *Config) { c.AppSecretSignsFirstInstall, c.SymmetricInstalls = true, true },
+		func(c *Config) { c.AppSecretSignsFirstInstall, c.AppSecrets = true, StaticSecrets{secret("A1")} },
+	},
+	"RevokedFingerprints[1]": {
+		func(c *Config) { c.RevokedFingerprints = []Fingerprint{fingerprint("S1"), fingerprint("S1")[:12]} },
+		func(c *Config) { c.RevokedFingerprints = []Fingerprint{fingerprint("S1"), ""} },
+	},
 	"MaxTokenLife": {
 		func(c *Config) { c.MaxTokenLife = -1 },
 		func(c *Config) { c.MaxTokenLife = time.Second - 1 },
@@ -239,6 +259,7 @@ func TestEveryFieldThatIsWrongIsNamedInOneError(t *testing.T) {
 		Paths: Paths{Descriptor: "d", Installed: "i", Uninstalled: "u", Enabled: "e", Disabled: "x"}, AllowedHosts: []string{"*"},
 		MaxTokenLife: -1, Leeway: time.Hour, Settle: -1, MaxStale: -1, CacheSize: -1, MaintainEvery: -1, KeyHosts: []string{"nonsense"},
 		Descriptor: Descriptor{JSON: []byte("nonsense")},
+		AppSecrets: StaticSecrets{{}}, AppSecretSignsFirstInstall: true, RevokedFingerprints: []Fingerprint{fingerprint("S1"), "x"},
 	}
 	_, err := New(c)
 	if err == nil {
@@ -264,6 +285,9 @@ func TestTheLimitsOfTheRangesArePermitted(t *testing.T) {
 		func(c *Config) { c.CacheTTL, c.MaxStale = -1, -1 },
 		func(c *Config) { c.CacheSize = 1 },
 		func(c *Config) { c.AllowedHosts = []string{"ATLASSIAN.net", ".example.net", "localhost"} },
+		func(c *Config) { c.AppSecrets = StaticSecrets{} },
+		func(c *Config) { c.AppSecrets = StaticSecrets{secret("A1"), secret("A2"), secret("A3")} },
+		func(c *Config) { c.AppSecrets = SecretsFile("/no/such/file") }, // New reads nothing
 	} {
 		c := leastConfig()
 		change(&c)
