@@ -68,7 +68,7 @@ func (e *environment) appSecrets() SecretSource {
 	list, file := os.Getenv("APP_SECRETS"), os.Getenv("APP_SECRETS_FILE")
 	switch {
 	case list != "" && file != "":
-		e.fault("APP_SECRETS", "set beside APP_SECRETS_FILE: there is one list")
+		e.fault("APP_SECRETS", "to be set beside APP_SECRETS_FILE: there is one list")
 	case list != "":
 		secrets, err := parseSecrets(strings.SplitSeq(list, ","))
 		if err != nil || len(secrets) == 0 {

@@ -59,6 +59,8 @@ func holders(t *testing.T) map[string]any {
 	installation := &Installation{Key: Key{"app", "client-1"}, State: Installed, Secrets: []StoredSecret{stored}}
 	prepared := newTenant(installation, time.Time{}, nil, nil, nil)
 	prepared.verify(&token{signingInput: "x"}) // so that a keyed state lies in the pool
+	known := (&appSecrets{source: StaticSecrets{secret}, now: time.Now}).recent()
+	known[0].hs256.verify("x", nil)
 	return map[string]any{
 		"a value":                   secret,
 		"a pointer":                 &secret,
@@ -81,6 +83,13 @@ func holders(t *testing.T) map[string]any {
 		"a tenant":                  prepared,
 		"a list of verifiers":       prepared.usable,
 		"a verifier":                prepared.usable[0].hs256,
+		"StaticSecrets":             StaticSecrets{secret},
+		"a SecretSource":            SecretSource(StaticSecrets{secret}),
+		"a pointer to them":         &StaticSecrets{secret},
+		"a Config":                  Config{AppKey: "app", AppSecrets: StaticSecrets{secret}},
+		"a pointer to Config":       &Config{AppKey: "app", AppSecrets: StaticSecrets{secret}},
+		"what an app knows":         known,
+		"its app-wide secrets":      &appSecrets{source: StaticSecrets{secret}, latest: known},
 		"a callback":                callback{secret: secret},
 		"an error":                  fmt.Errorf("refused %v: %w", secret, errors.New("reason")),
 	}
