@@ -239,11 +239,11 @@ type fleet struct {
 	secrets  map[*fakehost.Site]string
 }
 
-func newFleet(t *testing.T) *fleet {
+func newFleet(t *testing.T, configure ...func(*core.Config)) *fleet {
 	t.Helper()
 	f := &fleet{source: newVault(t, appWide1), secrets: map[*fakehost.Site]string{}}
 	var config core.Config
-	f.bundle = setup(t, asks(f.source), func(c *core.Config) { config = *c })
+	f.bundle = setup(t, append(configure, asks(f.source), func(c *core.Config) { config = *c })...)
 	config.AppSecrets = appSecrets(t, appWide2, appWide1)
 	f.old, f.new = f.app, newApp(t, config)
 	for range 3 {

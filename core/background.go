@@ -12,6 +12,7 @@ type background struct {
 	ctx   context.Context // ends with close
 	end   context.CancelFunc
 	mu    sync.Mutex // between a look at ctx and group.Add
+	under int        // as many as group waits for
 	group sync.WaitGroup
 }
 
@@ -27,14 +28,36 @@ func (b *background) enter() bool {
 	if b.ctx.Err() != nil {
 		return false
 	}
-	b.group.Add(1)
+	b.add()
 	return true
 }
 
-func (b *background) leave() { b.group.Done() }
+// add counts one more in; b.mu is held.
+func (b *background) add() {
+	b.under++
+	b.group.Add(1)
+}
 
-// start runs f on its own goroutine. Only who has entered may call it.
-func (b *background) start(f func()) { b.group.Go(f) }
+func (b *background) leave() {
+	b.mu.Lock()
+	b.under--
+	b.mu.Unlock()
+	b.group.Done()
+}
+
+// start runs f on its own goroutine, unless the app is closed and nothing is under way any more of which f could be a part.
+func (b *background) start(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ctx.Err() != nil && b.under == 0 {
+		return
+	}
+	b.add()
+	go func() {
+		defer b.leave()
+		f()
+	}()
+}
 
 // every runs f at each tick until close.
 func (b *background) every(d time.Duration, f func(context.Context)) {

@@ -17,3 +17,18 @@ func Flush(ctx context.Context, a *App) error {
 		return ctx.Err()
 	}
 }
+
+// Settled waits until the hooks that were called have returned. No callback may be under way.
+func Settled(ctx context.Context, a *App) error {
+	done := make(chan struct{})
+	go func() {
+		a.background.group.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

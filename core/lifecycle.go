@@ -331,10 +331,9 @@ func (a *App) tellSecretChange(ctx context.Context, stored, row *Installation) {
 	if stored != nil {
 		before, change.Old = stored.SecretVersion, stored.Newest()
 	}
-	if before == row.SecretVersion || a.config.OnSecretChanged == nil || !a.background.enter() {
+	if before == row.SecretVersion || a.config.OnSecretChanged == nil {
 		return
 	}
-	defer a.background.leave()
 	ctx = context.WithoutCancel(ctx)
 	a.background.start(func() {
 		defer a.recovered(ctx, "OnSecretChanged")

@@ -240,6 +240,7 @@ type faultyStore struct {
 	down       atomic.Bool
 	panics     atomic.Bool  // in place of any answer
 	unwritable atomic.Bool  // by Put; claims are still taken
+	unheard    atomic.Bool  // the next Put is done, and its answer lost
 	slow       atomic.Int64 // nanoseconds that a read takes, if the context allows
 	gets       atomic.Int32
 	failed     atomic.Int32 // calls while it was down
@@ -282,7 +283,11 @@ func (s *faultyStore) Put(ctx context.Context, row *core.Installation) (int64, e
 	if f := s.before.Swap(nil); f != nil {
 		(*f)()
 	}
-	return s.Store.Put(ctx, row)
+	revision, err := s.Store.Put(ctx, row)
+	if s.unheard.CompareAndSwap(true, false) {
+		return 0, errDown
+	}
+	return revision, err
 }
 
 func (s *faultyStore) Claim(ctx context.Context, claim core.Claim) (core.Claim, error) {
