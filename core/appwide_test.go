@@ -177,6 +177,7 @@ func TestASiteWithItsOwnSecretAgainIsServedWithNoAppWideOneOnceThatIsSettled(t *
 	}
 	b.wantGet(t, b.site, appWide1, http.StatusOK, "")
 	b.use(t)
+	b.clock.advance(time.Second)
 	b.wantGet(t, b.site, appWide1, http.StatusUnauthorized, core.ReasonRetired)
 	b.wantGet(t, b.site, appWide2, http.StatusUnauthorized, core.ReasonBadSignature)
 	b.wantPage(t, http.StatusOK, "")
