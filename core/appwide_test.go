@@ -343,7 +343,7 @@ func TestASecretThatAReplicaDoesNotKnowYetIsStoredAndServedByAll(t *testing.T) {
 	f.wantOn(t, f.old, site, "")
 }
 
-// It was bound to the newest secret that one replica knows, and signs with the one that both know.
+// It is bound to both secrets, of which one is known to the one replica only.
 func TestASiteThatSentNoSecretIsServedByAllWhateverItSignsWith(t *testing.T) {
 	t.Parallel()
 	for name, secret := range map[string]string{"the older one": appWide1, "the newer one": appWide2} {
@@ -355,7 +355,7 @@ func TestASiteThatSentNoSecretIsServedByAllWhateverItSignsWith(t *testing.T) {
 			if _, err := f.new.Lifecycle(t.Context(), core.EventInstalled, callbackRequest(t, callback)); err != nil {
 				t.Fatal(err)
 			}
-			wantSecrets(t, f.rowOf(t, site), "2")
+			wantSecrets(t, f.rowOf(t, site), "1 2")
 			f.secrets[site] = secret
 			for range 4 {
 				f.clock.advance(16 * time.Minute)

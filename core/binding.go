@@ -14,23 +14,10 @@ import (
 // first.
 type appWide []Fingerprint
 
-// bound reports whether the site is taken to sign with an app-wide secret: it has a usable binding. One whose last secret
-// was a binding when it was revoked is waited for, while the app is installed: it will come with another one.
+// bound reports whether the site is taken to sign with an app-wide secret: it has a binding that it has not left behind. A
+// revocation takes one secret from the row and leaves the others open, since the site will come with another one.
 func (i *Installation) bound() bool {
-	usable := func(s StoredSecret) bool { return s.State == Usable }
-	if slices.ContainsFunc(i.Secrets, usable) {
-		return slices.ContainsFunc(i.Secrets, func(s StoredSecret) bool { return s.Bound && usable(s) })
-	}
-	if i.State == Uninstalled && i.Signing == SignedRS256 {
-		return false
-	}
-	var last StoredSecret // to go out of use
-	for _, s := range i.Secrets {
-		if !s.RetiredAt.Before(last.RetiredAt) {
-			last = s
-		}
-	}
-	return last.State == Revoked && last.Bound
+	return slices.ContainsFunc(i.Secrets, func(s StoredSecret) bool { return s.Bound && s.State != Retired })
 }
 
 // open returns those app-wide secrets that verify for the row though it has no binding to them. One that the site has
@@ -74,6 +61,7 @@ func (i *Installation) bind(f Fingerprint, configured appWide, now time.Time) bo
 // that signed the callback or, if that is not known, with the newest or one of the others, which the row needs as well
 // until tokens have shown which.
 func (i *Installation) bindAnew(cb callback, now time.Time) *refusal {
+	i.reopen()
 	candidates := cb.appWide
 	if n := slices.Index(candidates, cb.signer); n >= 0 {
 		candidates = candidates[n : n+1]
@@ -90,19 +78,40 @@ func (i *Installation) bindAnew(cb callback, now time.Time) *refusal {
 	return nil
 }
 
-// place returns the index at which a binding stands: before the first newer one, and there behind the older ones. One that
-// is not configured any more is older.
+// place returns the index at which a binding stands: before the first one that is not older, and there behind the older
+// ones, of which every revoked one is. One that is not configured here may be newer: other replicas may be ahead.
 func (i *Installation) place(f Fingerprint, configured appWide) int {
-	usable := func(s StoredSecret) bool { return s.Bound && s.State == Usable }
-	newer := configured[:slices.Index(configured, f)]
-	end := slices.IndexFunc(i.Secrets, func(s StoredSecret) bool { return usable(s) && slices.Contains(newer, s.Fingerprint) })
+	binding := func(s StoredSecret) bool { return s.Bound && s.State != Retired }
+	older := configured[slices.Index(configured, f)+1:]
+	end := slices.IndexFunc(i.Secrets, func(s StoredSecret) bool {
+		return binding(s) && s.State != Revoked && !slices.Contains(older, s.Fingerprint)
+	})
 	if end < 0 {
 		end = len(i.Secrets)
 	}
 	for n, s := range slices.Backward(i.Secrets[:end]) {
-		if usable(s) {
+		if binding(s) {
 			return n + 1
 		}
 	}
 	return end
+}
+
+// leave notes which bindings the site has left behind, and which it has not come to. One that was revoked binds it no more.
+// To a newer one it may still go on without a callback, so that one is not kept as left behind.
+func (i *Installation) leave(kept int, left func(n int, s StoredSecret) bool) {
+	for n, s := range slices.Backward(i.Secrets) {
+		switch {
+		case !s.Bound || !left(n, s):
+		case s.State == Revoked:
+			i.Secrets[n].Bound = false
+		case n > kept && i.Secrets[kept].Bound:
+			i.Secrets = slices.Delete(i.Secrets, n, n+1)
+		}
+	}
+}
+
+// reopen lets those app-wide secrets verify again that the site had left behind, be they configured here or not.
+func (i *Installation) reopen() {
+	i.Secrets = slices.DeleteFunc(i.Secrets, func(s StoredSecret) bool { return s.Bound && s.State == Retired })
 }

@@ -71,7 +71,7 @@ func wantAccepted(t *testing.T, row *Installation, configured, want string) {
 	}
 }
 
-func TestARowIsBoundWhileItHasAUsableBinding(t *testing.T) {
+func TestARowIsBoundWhileItHasABindingThatItHasNotLeftBehind(t *testing.T) {
 	for _, c := range []struct {
 		rule string
 		row  *Installation
@@ -83,7 +83,7 @@ func TestARowIsBoundWhileItHasAUsableBinding(t *testing.T) {
 		{"its own after the binding: it may have gone back", having("A1", "S1"), true},
 		{"the binding after its own", having("S1", "A1"), true},
 		{"the binding is left behind", having("A1 retired 5", "S1"), false},
-		{"the binding is revoked, and its own is left", having("A1 revoked 5", "S1"), false},
+		{"the binding is revoked, and its own is left: it may have gone back", having("A1 revoked 5", "S1"), true},
 		{"one binding of two is left", having("A1 revoked 5", "A2"), true},
 		{"uninstalled", having("A1 retired 5"), false},
 	} {
@@ -93,8 +93,8 @@ func TestARowIsBoundWhileItHasAUsableBinding(t *testing.T) {
 	}
 }
 
-// A site that signed with an app-wide secret when that was revoked will come with another app-wide one.
-func TestARowThatLostItsLastSecretIsBoundIfThatWasABinding(t *testing.T) {
+// A site that may have signed with an app-wide secret when that was revoked may come with another app-wide one.
+func TestARevokedBindingKeepsTheRowBoundUnlessItWasLeftBehind(t *testing.T) {
 	for _, c := range []struct {
 		rule string
 		row  *Installation
@@ -103,8 +103,8 @@ func TestARowThatLostItsLastSecretIsBoundIfThatWasABinding(t *testing.T) {
 		{"its only secret", having("A1").revoking(5, "A1"), true},
 		{"its only secret, and its own one", having("S1").revoking(5, "S1"), false},
 		{"both at once, the binding was offered last", having("S1", "A1").revoking(5, "S1", "A1"), true},
-		{"both at once, its own was offered last", having("A1", "S1").revoking(5, "S1", "A1"), false},
-		{"the binding first, then its own", having("S1", "A1").revoking(4, "A1").revoking(5, "S1"), false},
+		{"both at once, its own was offered last", having("A1", "S1").revoking(5, "S1", "A1"), true},
+		{"the binding first, then its own", having("S1", "A1").revoking(4, "A1").revoking(5, "S1"), true},
 		{"its own first, then the binding", having("A1", "S1").revoking(4, "S1").revoking(5, "A1"), true},
 		{"its own, after it had left the binding behind", having("A1 retired 3", "S1").revoking(5, "S1"), false},
 		{"its own, beside a younger binding that it never took up", having("S1", "A1 retired 3").revoking(5, "S1", "A1"), false},
@@ -188,8 +188,8 @@ func TestATokenBindsTheRowBehindOlderBindingsAndBeforeNewerOnes(t *testing.T) {
 		{"its own, offered before, stays the oldest", having("S1", "A1"), "A2", "A2 A1", "S1 A1 A2"},
 		{"older, behind its own", having("S1", "A2"), "A1", "A2 A1", "S1 A1 A2"},
 		{"between the two, before its own", having("A1", "S1", "A3"), "A2", "A3 A2 A1", "A1 A2 S1 A3"},
-		{"one that is not configured any more is older", having("A1"), "A2", "A3 A2", "A1 A2"},
-		{"not configured any more, beside a newer one", having("A1", "A3"), "A2", "A3 A2", "A1 A2 A3"},
+		{"one that is not configured here may be newer", having("A2"), "A1", "A1", "A1 A2"},
+		{"not configured here, beside a newer one", having("A1", "A3"), "A2", "A3 A2", "A2 A1 A3"},
 		// Atlassian has gone back from A3 to A1: a token of A2 is no reason to leave A1.
 		{"newer than one binding, and not than the other", having("A3", "A1"), "A2", "A3 A2 A1", "A2 A3 A1"},
 		{"what was left behind has no say", having("A1 retired 3", "S1", "A2"), "A3", "A3 A2 A1", "S1 A2 A3"},

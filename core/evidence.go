@@ -76,7 +76,9 @@ func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (r
 		i.Contested = i.Contested || verdict == takesRunOver
 	case settlesRun:
 		kept, newest := i.find(e.fingerprint), i.Newest()
-		retired = i.retire(now, func(n int, s StoredSecret) bool { return i.leftBehind(s, n, kept, now) })
+		left := func(n int, s StoredSecret) bool { return i.leftBehind(s, n, kept, now) }
+		i.leave(kept, left)
+		retired = i.retire(now, left)
 		if i.Contested {
 			// From here on it is sure, and not for the time before.
 			i.Contested, i.Run.StartedAt, i.Run.ArrivedAt = false, earlier(e.issuedAt, now), now
@@ -93,7 +95,7 @@ func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (r
 // offered before, and after 30 days of it if s was offered later and not adopted. Of a contested run the latter is not
 // sure.
 func (i *Installation) leftBehind(s StoredSecret, n, kept int, now time.Time) bool {
-	if s.State != Usable {
+	if s.State != Usable && !(s.State == Revoked && s.Bound) {
 		return false
 	}
 	return n < kept || n > kept && !i.Contested && !now.Before(i.Run.ArrivedAt.Add(abandonAfter))

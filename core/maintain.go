@@ -78,11 +78,12 @@ func (m *Maintenance) count(row *Installation) {
 	}
 }
 
-// forgetRetired drops secrets that were retired before the given time and returns how many.
+// forgetRetired drops secrets that were retired before the given time and returns how many. Bindings stay: see
+// forgetOldest.
 func (i *Installation) forgetRetired(before time.Time) int {
 	kept := len(i.Secrets)
 	i.Secrets = slices.DeleteFunc(i.Secrets, func(s StoredSecret) bool {
-		return s.State == Retired && s.RetiredAt.Before(before)
+		return s.State == Retired && !s.Bound && s.RetiredAt.Before(before)
 	})
 	return kept - len(i.Secrets)
 }

@@ -88,9 +88,10 @@ func TestABindingThatWasLeftBehindComesBackOnlyByANewerCallback(t *testing.T) {
 	wantSecret(t, row, "A1", true)
 }
 
-func TestWithoutASecretAnUnknownTenantIsBoundToTheNewestAppWideOne(t *testing.T) {
+func TestWithoutASecretAnUnknownTenantIsBoundToAllAppWideOnesTheNewestLast(t *testing.T) {
 	row := apply(t, nil, offer("", 1).with("A3 A2 A1"), 1)
-	wantUsable(t, row, "A3")
+	wantUsable(t, row, "A1 A2 A3")
+	wantSecret(t, row, "A1", true)
 	wantSecret(t, row, "A3", true)
 	if row.SecretVersion != 1 || !row.LastOffer.Equal(minute(1)) {
 		t.Errorf("got version %d, last offer %v; want it offered at minute 1", row.SecretVersion, row.LastOffer)
@@ -111,11 +112,12 @@ func TestWithoutASecretAKnownTenantKeepsWhatItHas(t *testing.T) {
 	}
 }
 
-func TestWithoutASecretASiteThatComesBackIsBoundToTheNewestAppWideOne(t *testing.T) {
+func TestWithoutASecretASiteThatComesBackIsBoundToAllAppWideOnes(t *testing.T) {
 	for _, row := range []*Installation{having("S1"), having("A1"), having("A2"), having("A1", "S1")} {
 		gone := apply(t, row, uninstalled(5), 5)
 		back := apply(t, gone, offer("", 6).with("A2 A1"), 6)
-		wantUsable(t, back, "A2")
+		wantUsable(t, back, "A1 A2")
+		wantSecret(t, back, "A1", true)
 		wantSecret(t, back, "A2", true)
 		if back.State != Installed {
 			t.Errorf("got %s, want it installed", back.State)

@@ -146,7 +146,8 @@ func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
 	}
 	now := wholeSeconds(r.app.config.Now())
 	next := revoked.strike(row).Clone()
-	bound := next.bind(e.fingerprint, r.app.appWide(key.ClientKey, revoked), now)
+	// A site that is seen after it has uninstalled the app was seen by a replica that did not know.
+	bound := next.State == Installed && next.bind(e.fingerprint, r.app.appWide(key.ClientKey, revoked), now)
 	if !bound && !r.worthWriting(next, e, now) {
 		return nil
 	}

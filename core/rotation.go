@@ -129,14 +129,14 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 		}
 		retired = append(retired, evicted...)
 	}
-	if row.State == "" && cb.signing == SignedHS256 && next.find(cb.signer) < 0 {
-		// An app-wide secret. The site signs with it again if our answer is lost.
-		next.Secrets = slices.Insert(next.Secrets, 0, StoredSecret{Fingerprint: cb.signer, State: Usable, OfferedAt: now, Bound: true})
-	}
 	if next.usable() == 0 {
 		if refusal := next.bindAnew(cb, now); refusal != nil {
 			return transition{}, refusal
 		}
+	}
+	if row.State == "" && cb.signing == SignedHS256 && next.find(cb.signer) < 0 {
+		// An app-wide secret. The site signs with it again if our answer is lost.
+		next.Secrets = slices.Insert(next.Secrets, 0, StoredSecret{Fingerprint: cb.signer, State: Usable, OfferedAt: now, Bound: true})
 	}
 	if next.usable() == 0 {
 		return transition{}, refuse(ReasonSecretMissing, "the body brings no shared secret and none is known")
@@ -172,7 +172,9 @@ func uninstall(row *Installation, cb callback, now time.Time) (transition, *refu
 	// The next install of an RS256 row needs no secret of ours to be verified; a symmetric one is signed with the last.
 	if next.Signing == SignedRS256 {
 		next.Contested = false
-		retired = next.retire(cb.issuedAt, func(int, StoredSecret) bool { return true })
+		all := func(int, StoredSecret) bool { return true }
+		next.leave(len(next.Secrets), all)
+		retired = next.retire(cb.issuedAt, all)
 	}
 	next.apply(cb, now)
 	return transition{next, OutcomeUninstalled, retired}, nil
@@ -320,10 +322,10 @@ func (i *Installation) revoke(match func(StoredSecret) bool, at time.Time) {
 		if !match(*s) {
 			continue
 		}
-		if s.State == Usable {
-			s.RetiredAt = at
+		if s.State == Retired {
+			s.Bound = false // the site has left it behind
 		}
-		s.State, s.Value, s.Sealed = Revoked, Secret{}, nil
+		s.State, s.RetiredAt, s.Value, s.Sealed = Revoked, at, Secret{}, nil
 		if i.Run.Fingerprint == s.Fingerprint {
 			i.Run = Run{}
 		}
@@ -339,12 +341,13 @@ func (i *Installation) revoke(match func(StoredSecret) bool, at time.Time) {
 	}
 }
 
-// forgetOldest drops the secrets that were retired first, beyond maxRetired. Revoked ones stay for good.
+// forgetOldest drops the secrets that were retired first, beyond maxRetired. Revoked ones stay for good, and so do
+// bindings: an app-wide secret without an entry would verify again.
 func (i *Installation) forgetOldest() {
 	for {
 		retired, first := 0, -1
 		for n, s := range i.Secrets {
-			if s.State != Retired {
+			if s.State != Retired || s.Bound {
 				continue
 			}
 			if retired++; first < 0 || s.RetiredAt.Before(i.Secrets[first].RetiredAt) {
