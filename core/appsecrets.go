@@ -113,7 +113,7 @@ func (s *appSecrets) recent() []verifier {
 	}
 	known, fresh := s.known()
 	if !fresh {
-		_ = s.ask(context.Background()) // which has logged why
+		_, _ = s.ask(context.Background()) // which has logged why
 		known, _ = s.known()
 	}
 	return known
@@ -128,28 +128,31 @@ func (s *appSecrets) known() (known []verifier, fresh bool) {
 
 // ask asks the source, together with all who do so at the time, and waits a second at most, also for a source that does
 // not keep to its context.
-func (s *appSecrets) ask(ctx context.Context) error {
+func (s *appSecrets) ask(ctx context.Context) ([]Secret, error) {
 	patience := time.NewTimer(storeTimeout)
 	defer patience.Stop()
 	select {
-	case answer := <-s.reads.DoChan("", func() (any, error) { return nil, s.read() }):
-		return answer.Err
+	case answer := <-s.reads.DoChan("", func() (any, error) { return s.read() }):
+		if answer.Err != nil {
+			return nil, answer.Err
+		}
+		return answer.Val.([]Secret), nil
 	case <-patience.C:
-		return s.failed(errors.New("hostbond: the source does not answer"))
+		return nil, s.failed(errors.New("hostbond: the source does not answer"))
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
 // read asks the source, and takes over its answer however late it comes.
-func (s *appSecrets) read() error {
+func (s *appSecrets) read() ([]Secret, error) {
 	asked := s.now()
 	secrets, err := within(context.Background(), s.source.Secrets)
 	if err == nil {
 		err = checkAppSecrets(secrets)
 	}
 	if err != nil {
-		return s.failed(err)
+		return nil, s.failed(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +167,7 @@ func (s *appSecrets) read() error {
 		latest[n] = verifier{fingerprint: fingerprint, hs256: prepared, state: Usable, bound: true}
 	}
 	s.latest = latest
-	return nil
+	return secrets, nil
 }
 
 // failed puts the next question off, logs the error unless somebody has done both already, and returns it.
@@ -181,7 +184,8 @@ func (s *appSecrets) failed(err error) error {
 }
 
 // ErrAppSecrets is returned by [App.Check] if app-wide secrets cannot be read, or are not configured though
-// installations need them; and by [App.Report], [App.Tenants] and [App.Tenant] if they cannot be read.
+// installations need them; by [App.Report], [App.Tenants] and [App.Tenant] if they cannot be read; and by
+// [App.AdoptAppSecret] and [App.ReleaseAppSecret] if there are none to go by.
 var ErrAppSecrets = errors.New("hostbond: app-wide secrets are missing")
 
 // current asks the source, and returns what it gave; none if there is no source.
@@ -189,11 +193,30 @@ func (s *appSecrets) current(ctx context.Context) ([]verifier, error) {
 	if s.source == nil {
 		return nil, nil
 	}
-	if err := s.ask(ctx); err != nil {
+	if _, err := s.ask(ctx); err != nil {
 		return nil, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err)
 	}
 	known, _ := s.known()
 	return known, nil
+}
+
+// values asks the source, and returns the secrets by their fingerprints. That there are none is an error.
+func (s *appSecrets) values(ctx context.Context) (map[Fingerprint]Secret, error) {
+	if s.source == nil {
+		return nil, fmt.Errorf("%w: Config.AppSecrets is not set", ErrAppSecrets)
+	}
+	secrets, err := s.ask(ctx)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: they cannot be read: %w", ErrAppSecrets, err)
+	case len(secrets) == 0:
+		return nil, fmt.Errorf("%w: Config.AppSecrets has none", ErrAppSecrets)
+	}
+	values := make(map[Fingerprint]Secret, len(secrets))
+	for _, secret := range secrets {
+		values[secret.Fingerprint()] = secret
+	}
+	return values, nil
 }
 
 // check asks the source, and holds what is known then against the secrets that installations need.

@@ -79,23 +79,7 @@ func (a *App) revoke(ctx context.Context, revocation Revocation, rows iter.Seq2[
 
 // strike writes down that a secret of a row is revoked. It reports whether there was something to write.
 func (a *App) strike(ctx context.Context, key Key, revoked *revoked) (bool, error) {
-	for range maxAttempts {
-		stored, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
-		if errors.Is(err, ErrNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		row := revoked.strike(stored)
-		if row == stored {
-			return false, nil
-		}
-		if err = a.save(ctx, stored, row); !errors.Is(err, ErrConflict) {
-			return err == nil, err
-		}
-	}
-	return false, errors.New("hostbond: others kept changing the installation")
+	return a.change(ctx, key, nil, revoked.strike)
 }
 
 // Standing says what a site has besides a secret that may be revoked.
@@ -162,9 +146,7 @@ func (i *Installation) standing(f Fingerprint, configured appWide) Standing {
 func (a *App) installations(ctx context.Context) iter.Seq2[*Installation, error] {
 	return func(yield func(*Installation, error) bool) {
 		for after := ""; ; {
-			rows, err := within(ctx, func(ctx context.Context) ([]*Installation, error) {
-				return a.config.Store.List(ctx, a.config.AppKey, after, pageOfRows)
-			})
+			rows, err := a.page(ctx, after, pageOfRows)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -18,8 +19,20 @@ func (a *App) load(ctx context.Context, key Key) (*Installation, *revoked, error
 	if err != nil {
 		return nil, nil, err
 	}
-	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
+	row, err := a.get(ctx, key)
 	return row, revoked, err
+}
+
+// get reads the row as it is now, revoked secrets and all.
+func (a *App) get(ctx context.Context, key Key) (*Installation, error) {
+	return within(ctx, func(ctx context.Context) (*Installation, error) { return a.config.Store.Get(ctx, key) })
+}
+
+// page reads at most limit rows, as they are stored, after the client key.
+func (a *App) page(ctx context.Context, after string, limit int) ([]*Installation, error) {
+	return within(ctx, func(ctx context.Context) ([]*Installation, error) {
+		return a.config.Store.List(ctx, a.config.AppKey, after, limit)
+	})
 }
 
 // appWide returns the app-wide secrets that may verify for the tenant.
@@ -38,6 +51,35 @@ func (a *App) save(ctx context.Context, stored, row *Installation) error {
 	a.tenants.put(row, writing)
 	a.tellSecretChange(ctx, stored, row)
 	return nil
+}
+
+// errContended is returned when every write has met somebody else's.
+var errContended = fmt.Errorf("hostbond: others kept changing the installation: %w", ErrConflict)
+
+// change writes what decide makes of a row, again and again until nobody came between, and reports whether there was
+// something to write: decide returns the row itself if not. stored is a reading of the row that may be old; nil stands for
+// none.
+func (a *App) change(ctx context.Context, key Key, stored *Installation, decide func(*Installation) *Installation) (changed bool, err error) {
+	for range maxAttempts {
+		if stored == nil {
+			stored, err = a.get(ctx, key)
+			if errors.Is(err, ErrNotFound) {
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		row := decide(stored)
+		if row == stored {
+			return false, nil
+		}
+		if err = a.save(ctx, stored, row); !errors.Is(err, ErrConflict) {
+			return err == nil, err
+		}
+		stored = nil
+	}
+	return false, errContended
 }
 
 // within gives one call to the store, or to the source of the app-wide secrets, its share of the time, and begins none

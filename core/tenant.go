@@ -11,6 +11,7 @@ import (
 // marks that save work.
 type tenant struct {
 	row    *Installation // nil for an unknown client key
+	gone   int64         // revision of the row that was there before it was deleted; 0 if none was
 	readAt time.Time     // when the read that brought the row began
 	usable []verifier    // the one offered last first
 	former []verifier    // secrets that this process has seen in use; they only explain a refusal
@@ -92,7 +93,7 @@ func (t *tenant) lastRead() time.Time { return later(t.readAt, time.Unix(0, t.re
 // revision orders the readings of one row.
 func (t *tenant) revision() int64 {
 	if t.row == nil {
-		return 0
+		return t.gone
 	}
 	return t.row.Revision
 }

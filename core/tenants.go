@@ -153,6 +153,20 @@ func (c *tenants) put(row *Installation, writing time.Time) {
 	}
 }
 
+// forget drops a tenant whose row was deleted at the revision. deleting is when that began. A read that is under way, or a
+// write that is made known late, brings no earlier row back.
+func (c *tenants) forget(clientKey string, revision int64, deleting time.Time) {
+	c.reads.Forget(clientKey) // who comes from now on does not join it
+	s := c.shard(clientKey)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.known.Peek(clientKey); ok && t.revision() > revision {
+		return // it was installed again meanwhile
+	}
+	s.known.Remove(clientKey)
+	s.strangers.Add(clientKey, &tenant{readAt: deleting, gone: revision})
+}
+
 // revoke takes a secret that was just revoked away from the tenants that are known here. A read that is under way meets
 // the revocation when it is cached.
 func (c *tenants) revoke(revocation Revocation) {
@@ -275,6 +289,9 @@ func (c *tenants) cache(clientKey string, row *Installation, readAt time.Time) *
 		row = revoked.bar(row)
 	}
 	old, ok := s.known.Peek(clientKey)
+	if !ok {
+		old, ok = s.strangers.Peek(clientKey)
+	}
 	t := c.prepare(row, earlier(readAt, revoked.readAt), old, revoked)
 	t.rereadAt.Store(readAt.UnixNano())
 	if ok && old.revision() > t.revision() && readAt.Sub(old.readAt) < c.ttl {
