@@ -42,11 +42,10 @@ func (t *trouble) more(at time.Time) bool {
 	return t.bad.Add(1) == desyncAfter
 }
 
-// over ends the count. It is called for every request, and hardly ever has anything to do.
-func (t *trouble) over() {
-	if t.bad.Load() != 0 {
-		t.bad.Store(0)
-	}
+// over ends the count, and reports whether the tenant was suspect. It is called for every request, and hardly ever has
+// anything to do.
+func (t *trouble) over() (suspect bool) {
+	return t.bad.Load() != 0 && t.bad.Swap(0) >= desyncAfter
 }
 
 // recorder brings what requests have shown to the store, off their path: which secret a site signs with, and that it
@@ -83,9 +82,9 @@ func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
 			t.noted.Store(false)
 		}
 	}
-	t.trouble.over()
 	activity := &t.row.Activity
-	suspected := activity.DesyncSuspectedAt.After(activity.SeenAt)
+	suspected := !activity.DesyncSuspectedAt.IsZero() && !activity.SeenAt.After(activity.DesyncSuspectedAt)
+	suspected = t.trouble.over() || suspected // the row may say it only when it is read again
 	if (suspected || now.Sub(activity.SeenAt) >= seenEvery) && t.seenNoted.CompareAndSwap(false, true) {
 		r.touch(t, Activity{SeenAt: now})
 	}
