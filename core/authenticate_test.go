@@ -215,7 +215,7 @@ func TestNoSecretAndNoTokenReachesTheLog(t *testing.T) {
 		}
 		known = append(known, text, text[strings.LastIndex(text, ".")+1:])
 		_, err = b.app.Authenticate(t.Context(), core.Request{Method: http.MethodGet, Target: "/panel?jwt=" + text})
-		fmt.Fprintf(&b.log.text, "%v %+v %#v\n", err, err, err)
+		b.log.note(fmt.Sprintf("%v %+v %#v", err, err, err))
 	}
 	if _, err := rotation.Send(t.Context()); err != nil {
 		t.Fatal(err)

@@ -89,8 +89,7 @@ func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
 		r.touch(t, Activity{SeenAt: now})
 	}
 	if e.fingerprint == t.newest && activity.FirstUsed != t.newest && t.useNoted.CompareAndSwap(false, true) {
-		r.app.log.Info("first request with the newest secret", "client_key", t.row.Key.ClientKey, "secret", t.newest.Short())
-		r.touch(t, Activity{FirstUsed: t.newest, FirstUsedAt: now})
+		r.submit(func(ctx context.Context) { r.failed(ctx, t, r.firstUse(ctx, t, now)) })
 	}
 }
 
@@ -129,12 +128,27 @@ func (r *recorder) worthWriting(row *Installation, e evidence, now time.Time) bo
 }
 
 func (r *recorder) touch(t *tenant, activity Activity) {
-	r.submit(func(ctx context.Context) {
-		_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, r.app.config.Store.Touch(ctx, t.row.Key, activity)
-		})
-		r.failed(ctx, t, err)
+	r.submit(func(ctx context.Context) { r.failed(ctx, t, r.write(ctx, t.row.Key, activity)) })
+}
+
+func (r *recorder) write(ctx context.Context, key Key, activity Activity) error {
+	_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, r.app.config.Store.Touch(ctx, key, activity)
 	})
+	return err
+}
+
+// firstUse records that the newest secret of the tenant is in use, unless the row as it is now knows, or has a newer one.
+func (r *recorder) firstUse(ctx context.Context, t *tenant, at time.Time) error {
+	row, err := within(ctx, func(ctx context.Context) (*Installation, error) { return r.app.config.Store.Get(ctx, t.row.Key) })
+	if err != nil || row.Activity.FirstUsed == t.newest || row.Newest() != t.newest {
+		return err
+	}
+	if err := r.write(ctx, t.row.Key, Activity{FirstUsed: t.newest, FirstUsedAt: at}); err != nil {
+		return err
+	}
+	r.app.log.InfoContext(ctx, "first request with the newest secret", "client_key", t.row.Key.ClientKey, "secret", t.newest.Short())
+	return nil
 }
 
 // evidence decides again on the row as it is now: the request saw a cached one.

@@ -215,6 +215,13 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// note adds what an app may log of its own.
+func (j *journal) note(text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	fmt.Fprintln(&j.text, text)
+}
+
 func (j *journal) reason() core.ReasonCode {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -335,18 +342,23 @@ func (s *faultyStore) List(ctx context.Context, appKey, after string, limit int)
 	return s.Store.List(ctx, appKey, after, limit)
 }
 
-// install puts a row with the secret into the store, as if the site had installed the app.
+// install puts a row with the secret into the store, as if the site had installed the app and used it.
 func (s *faultyStore) install(t *testing.T, clientKey, secret string) {
 	t.Helper()
 	value, err := core.NewSecret(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
+	key := core.Key{AppKey: appKey, ClientKey: clientKey}
 	_, err = s.Put(t.Context(), &core.Installation{
-		Key: core.Key{AppKey: appKey, ClientKey: clientKey}, State: core.Installed, Signing: core.SignedRS256,
+		Key: key, State: core.Installed, Signing: core.SignedRS256,
 		Secrets: []core.StoredSecret{{Fingerprint: value.Fingerprint(), State: core.Usable, Value: value}},
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	used := core.Activity{FirstUsed: value.Fingerprint(), FirstUsedAt: time.Now()}
+	if err := s.Store.Touch(t.Context(), key, used); err != nil {
 		t.Fatal(err)
 	}
 }

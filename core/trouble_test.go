@@ -349,6 +349,41 @@ func TestTheFirstRequestWithTheNewestSecretIsRecordedOnce(t *testing.T) {
 	b.wantFirstUse(t, old, now) // it is the newest again
 }
 
+func TestTheFirstUseOfASecretIsRecordedOnceThoughReplicasLookAtOldRows(t *testing.T) {
+	t.Parallel()
+	told := &tally{beginning: "first request with the newest secret"}
+	f := newFleet(t, func(c *core.Config) { c.Logger, c.CacheTTL, c.MaxStale = slog.New(told), time.Hour, time.Hour })
+	site := f.sites[0]
+	f.secrets[site] = guess
+	f.wantOn(t, f.new, site, core.ReasonBadSignature) // which has read the row by now
+	f.secrets[site] = appWide1
+	now := f.clock.Now()
+	f.wantOn(t, f.old, site, "")
+	for range 3 {
+		f.wantOn(t, f.new, site, "")
+		f.wantOn(t, f.old, site, "")
+	}
+	f.site = site
+	f.wantFirstUse(t, appWide1, now)
+	told.want(t, slog.LevelInfo, 1)
+}
+
+// The row is written, for the evidence of that very request, when it is not known there yet that the secret is in use.
+func TestTheFirstUseOfASecretIsRecordedOnceThoughItIsEvidenceToo(t *testing.T) {
+	t.Parallel()
+	b, log := firstUse(t)
+	b.install(t)
+	b.clock.advance(16 * time.Minute)
+	now := b.clock.Now()
+	for range 3 {
+		b.page(t)
+		b.recorded(t)
+		b.clock.advance(time.Second)
+	}
+	b.wantFirstUse(t, b.site.Secret(), now)
+	log.want(t, slog.LevelInfo, 1)
+}
+
 func TestABindingByATokenIsFirstUsedByTheNextOne(t *testing.T) {
 	t.Parallel()
 	b, _ := firstUse(t, withAppSecrets(t, appWide2, appWide1))
