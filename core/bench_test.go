@@ -110,6 +110,68 @@ func BenchmarkAuthenticate(b *testing.B) {
 	}
 }
 
+// BenchmarkAuthenticateBound compares a tenant that is bound to an app-wide secret with one that has its own: a request that
+// verifies, and one that nothing verifies, for which the store is read and each secret is tried.
+func BenchmarkAuthenticateBound(b *testing.B) {
+	three := []string{benchSecret, appWide1, appWide2}
+	for _, c := range []struct {
+		name       string
+		stored     []string // the site's own
+		bindings   []string
+		configured []string
+	}{
+		{"own", []string{benchSecret}, nil, nil},
+		{"own-while-3-are-configured", []string{benchSecret}, nil, []string{appWide1, appWide2, appWide3}},
+		{"bound", nil, three[:1], three[:1]},
+		{"bound-to-1-of-3", nil, three[:1], three},
+		{"bound-to-3", nil, three, three},
+		{"own-3", three, nil, nil},
+	} {
+		for _, token := range []struct {
+			name, key string
+			ttl       time.Duration
+		}{{"good", benchSecret, time.Hour}, {"bad", "a guess of a stranger", -1}} {
+			b.Run(token.name+"/"+c.name, func(b *testing.B) {
+				store := memstore.New()
+				row := &core.Installation{
+					Key:   core.Key{AppKey: appKey, ClientKey: benchClientKey},
+					State: core.Installed, Signing: core.SignedRS256, LastOffer: benchNow,
+				}
+				for _, secret := range appSecrets(b, c.stored...) {
+					row.Secrets = append(row.Secrets, core.StoredSecret{Fingerprint: secret.Fingerprint(), State: core.Usable, Value: secret})
+				}
+				for _, secret := range appSecrets(b, c.bindings...) {
+					row.Secrets = append(row.Secrets, core.StoredSecret{Fingerprint: secret.Fingerprint(), State: core.Usable, Bound: true})
+				}
+				if _, err := store.Put(b.Context(), row); err != nil {
+					b.Fatal(err)
+				}
+				app, err := core.New(core.Config{
+					AppKey: appKey, BaseURL: "https://app.example", Store: store, CacheTTL: token.ttl, AppSecrets: appSecrets(b, c.configured...),
+					Now: func() time.Time { return benchNow }, Logger: slog.New(slog.DiscardHandler),
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer app.Close(b.Context())
+				var requests [1024]core.Request
+				for n := range requests {
+					target := fmt.Sprint("/panel?issue=HB-", n)
+					requests[n] = core.Request{Method: http.MethodGet, Target: target, Authorization: []string{"JWT " + signHS256(token.key, fmt.Sprintf(
+						`{"qsh":"%s","iss":"%s","exp":%d,"iat":%d}`,
+						qsh.Hash(http.MethodGet, target, ""), benchClientKey, benchNow.Unix()+180, benchNow.Unix()))}}
+				}
+				b.ReportAllocs()
+				for n := 0; b.Loop(); n++ {
+					if _, err := app.Authenticate(b.Context(), requests[n%1024]); (err == nil) != (token.key == benchSecret) {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // plainCheck is what an app would write without a library, apart from the tenants.
 type plainCheck struct{ secrets map[string][]byte }
 
