@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -23,6 +25,11 @@ const (
 	// desyncAfter bad signatures within desyncWindow, and no good one, make a tenant suspect.
 	desyncAfter  = 3
 	desyncWindow = 10 * time.Minute
+
+	// refusedEvery is how often a refused callback of a tenant is written at most.
+	refusedEvery = time.Minute
+	// guessesPerSecond of the refused callbacks are tried on the store that name a tenant which is not known here.
+	guessesPerSecond, guessBurst = 1, 10
 )
 
 // trouble counts the bad signatures of a tenant since the last good one, as far as this replica sees them. Of two at the
@@ -30,6 +37,15 @@ const (
 type trouble struct {
 	bad   atomic.Int32
 	since atomic.Int64 // Unix nanoseconds of the first one
+
+	refusedAt atomic.Int64 // Unix nanoseconds of the last callback that was noted as refused
+}
+
+// refused reports whether a refused callback is worth a write: the last one was a while ago.
+func (t *trouble) refused(at time.Time) bool {
+	last := t.refusedAt.Load()
+	since := at.Sub(time.Unix(0, last))
+	return (since < 0 || since >= refusedEvery) && t.refusedAt.CompareAndSwap(last, at.UnixNano())
 }
 
 // more counts one, and reports whether that makes the tenant suspect.
@@ -56,6 +72,8 @@ type recorder struct {
 	stop  chan struct{}
 	done  chan struct{}
 	once  sync.Once
+
+	guesses *rate.Limiter // of client keys that are not known here
 }
 
 func newRecorder(a *App) *recorder {
@@ -64,6 +82,8 @@ func newRecorder(a *App) *recorder {
 		queue: make(chan func(context.Context), recorderQueue),
 		stop:  make(chan struct{}),
 		done:  make(chan struct{}),
+
+		guesses: rate.NewLimiter(guessesPerSecond, guessBurst),
 	}
 	go r.run()
 	return r
@@ -76,7 +96,7 @@ func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
 	if (t.row.find(e.fingerprint) < 0 || r.worthWriting(t.row, e, now)) && t.noted.CompareAndSwap(false, true) {
 		noted := r.submit(func(ctx context.Context) {
 			defer t.noted.Store(false)
-			r.failed(ctx, t, r.evidence(ctx, t.row.Key, e))
+			r.failed(ctx, t.row.Key, r.evidence(ctx, t.row.Key, e))
 		})
 		if !noted {
 			t.noted.Store(false)
@@ -86,31 +106,43 @@ func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
 	suspected := !activity.DesyncSuspectedAt.IsZero() && !activity.SeenAt.After(activity.DesyncSuspectedAt)
 	suspected = t.trouble.over() || suspected // the row may say it only when it is read again
 	if (suspected || now.Sub(activity.SeenAt) >= seenEvery) && t.seenNoted.CompareAndSwap(false, true) {
-		r.touch(t, Activity{SeenAt: now})
+		r.touch(t.row.Key, Activity{SeenAt: now})
 	}
 	if e.fingerprint == t.newest && activity.FirstUsed != t.newest && t.useNoted.CompareAndSwap(false, true) {
-		r.submit(func(ctx context.Context) { r.failed(ctx, t, r.firstUse(ctx, t, now)) })
+		r.submit(func(ctx context.Context) { r.failed(ctx, t.row.Key, r.firstUse(ctx, t, now)) })
 	}
 }
 
 // unverified notes a request in the name of an installed tenant that none of its secrets has signed. One may be forged.
 // Several, and none that verifies, are what a site looks like that is on a secret which the app never got.
 func (r *recorder) unverified(t *tenant, reason ReasonCode, arrived time.Time) {
-	if reason != ReasonBadSignature && reason != ReasonRetired || !t.trouble.more(arrived) {
+	switch reason {
+	case ReasonBadSignature, ReasonRetired, ReasonRevoked:
+	default:
 		return
 	}
-	r.app.log.Warn("desync suspected: requests of the site are signed with no secret that it has; "+
+	if !t.trouble.more(arrived) {
+		return
+	}
+	r.app.log.Warn("desync suspected: requests of the site are signed with no secret that it may use; "+
 		"if its users see errors, it needs to install or update the app again",
 		"client_key", t.row.Key.ClientKey, "reason", string(reason))
-	r.touch(t, Activity{DesyncSuspectedAt: wholeSeconds(arrived)})
+	r.touch(t.row.Key, Activity{DesyncSuspectedAt: wholeSeconds(arrived)})
 }
 
-// refused notes that a callback of a tenant was refused, if the tenant is known here.
+// refused notes that a callback was refused that names the tenant. Anybody can send one, so it is noted now and then only.
 func (r *recorder) refused(clientKey string, reason ReasonCode) {
+	now := r.app.config.Now()
 	t := r.app.tenants.cached(clientKey)
-	if t != nil && t.row != nil && t.refusalNoted.CompareAndSwap(false, true) {
-		r.touch(t, Activity{RefusedAt: wholeSeconds(r.app.config.Now()), RefusedReason: reason})
+	switch {
+	case clientKey == "" || t != nil && t.row == nil:
+		return
+	case t == nil && !r.guesses.AllowN(now, 1): // a site that nobody has visited here, or a guess
+		return
+	case t != nil && !t.trouble.refused(now):
+		return
 	}
+	r.touch(Key{r.app.config.AppKey, clientKey}, Activity{RefusedAt: wholeSeconds(now), RefusedReason: reason})
 }
 
 // worthWriting reports whether the evidence would change the row now.
@@ -127,8 +159,8 @@ func (r *recorder) worthWriting(row *Installation, e evidence, now time.Time) bo
 	}
 }
 
-func (r *recorder) touch(t *tenant, activity Activity) {
-	r.submit(func(ctx context.Context) { r.failed(ctx, t, r.write(ctx, t.row.Key, activity)) })
+func (r *recorder) touch(key Key, activity Activity) {
+	r.submit(func(ctx context.Context) { r.failed(ctx, key, r.write(ctx, key, activity)) })
 }
 
 func (r *recorder) write(ctx context.Context, key Key, activity Activity) error {
@@ -197,9 +229,9 @@ func (r *recorder) log(ctx context.Context, before Run, after *Installation, ret
 
 // failed logs what could not be recorded. A conflict is no failure: somebody else has written, and the next request
 // says it again.
-func (r *recorder) failed(ctx context.Context, t *tenant, err error) {
+func (r *recorder) failed(ctx context.Context, key Key, err error) {
 	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
-		r.app.log.WarnContext(ctx, "activity could not be recorded", "client_key", t.row.Key.ClientKey, "error", err)
+		r.app.log.WarnContext(ctx, "activity could not be recorded", "client_key", key.ClientKey, "error", err)
 	}
 }
 

@@ -1,6 +1,8 @@
 package core_test
 
 import (
+	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,6 +52,56 @@ func TestARefusedCallbackOfATenantIsRecorded(t *testing.T) {
 	b.wantRefused(t, forged, 401, core.ReasonAudience)
 	if a := b.activity(t); a.RefusedReason != core.ReasonAudience || !a.RefusedAt.Equal(b.clock.Now()) {
 		t.Errorf("got %q at %v, want audience now", a.RefusedReason, a.RefusedAt)
+	}
+}
+
+func TestARefusedCallbackIsRecordedAgainAfterAMinute(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.install(t)
+	forged := b.site.Callback(fakehost.Installed)
+	forged.Token.Claims["aud"] = "https://other.example.com"
+	b.wantRefused(t, forged, 401, core.ReasonAudience)
+	first := b.activity(t).RefusedAt
+	b.clock.advance(59 * time.Second)
+	b.wantRefused(t, forged, 401, core.ReasonAudience)
+	if again := b.activity(t).RefusedAt; !again.Equal(first) {
+		t.Errorf("recorded again after 59 seconds, at %v", again)
+	}
+	b.clock.advance(time.Second)
+	b.wantRefused(t, forged, 401, core.ReasonAudience)
+	if again := b.activity(t).RefusedAt; !again.Equal(b.clock.Now()) {
+		t.Errorf("recorded at %v, want %v: it goes on", again, b.clock.Now())
+	}
+}
+
+// After a restart, say: callbacks that Atlassian signs do not read the tenant.
+func TestARefusedCallbackIsRecordedOfATenantThatNobodyHasVisitedHere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.install(t)
+	restarted := newApp(t, core.Config{
+		AppKey: appKey, BaseURL: b.server.URL, Store: b.store, KeyHosts: []string{b.keyHost.URL}, Now: b.clock.Now, Logger: slog.New(b.log),
+	})
+	b.store.touches.Store(0)
+	for n := range 100 {
+		guess := b.site.Callback(fakehost.Installed)
+		guess.Token.Claims["iss"], guess.Token.Claims["aud"] = fmt.Sprint("nobody-", n), "https://other.example.com"
+		if n == 5 {
+			guess.Token.Claims["iss"] = b.site.ClientKey()
+		}
+		if _, err := restarted.Lifecycle(t.Context(), core.EventInstalled, callbackRequest(t, guess)); core.Reason(err) != core.ReasonAudience {
+			t.Fatalf("got %v, want it refused for its audience", err)
+		}
+	}
+	if err := core.Flush(t.Context(), restarted); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.activity(t); a.RefusedReason != core.ReasonAudience || !a.RefusedAt.Equal(b.clock.Now()) {
+		t.Errorf("got %q at %v, want audience now", a.RefusedReason, a.RefusedAt)
+	}
+	if touches := b.store.touches.Load(); touches > 10 {
+		t.Errorf("a hundred guesses made %d writes, want 10 at most", touches)
 	}
 }
 

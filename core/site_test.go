@@ -24,14 +24,15 @@ const appKey = "com.example.app"
 
 // bundle is an app behind a real server, a site that talks to it, and a clock that both go by.
 type bundle struct {
-	app    *core.App
-	store  *faultyStore
-	keys   *fakehost.Keys
-	site   *fakehost.Site
-	clock  *clock
-	log    *journal
-	server *httptest.Server
-	served atomic.Int32 // requests that reached a handler of the app
+	app     *core.App
+	store   *faultyStore
+	keys    *fakehost.Keys
+	site    *fakehost.Site
+	clock   *clock
+	log     *journal
+	server  *httptest.Server
+	keyHost *httptest.Server
+	served  atomic.Int32 // requests that reached a handler of the app
 }
 
 // testKeys are Atlassian's keys in all tests: to make them takes longer than most tests.
@@ -46,14 +47,14 @@ func setup(t *testing.T, configure ...func(*core.Config)) *bundle {
 		clock: &clock{now: time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)},
 		log:   new(journal),
 	}
-	keyHost := httptest.NewServer(b.keys)
-	t.Cleanup(keyHost.Close)
+	b.keyHost = httptest.NewServer(b.keys)
+	t.Cleanup(b.keyHost.Close)
 	mux := http.NewServeMux()
 	b.server = httptest.NewServer(mux)
 	t.Cleanup(b.server.Close)
 
 	config := core.Config{
-		AppKey: appKey, BaseURL: b.server.URL, Store: b.store, KeyHosts: []string{keyHost.URL},
+		AppKey: appKey, BaseURL: b.server.URL, Store: b.store, KeyHosts: []string{b.keyHost.URL},
 		Logger: slog.New(b.log), Now: b.clock.Now,
 	}
 	for _, change := range configure {
@@ -252,6 +253,7 @@ type faultyStore struct {
 	gets       atomic.Int32
 	failed     atomic.Int32 // calls while it was down
 	puts       atomic.Int32
+	touches    atomic.Int32
 	before     atomic.Pointer[func()] // runs once between a read and the Put after it
 }
 
@@ -325,6 +327,7 @@ func (s *faultyStore) Touch(ctx context.Context, key core.Key, activity core.Act
 	if s.isDown() {
 		return errDown
 	}
+	s.touches.Add(1)
 	return s.Store.Touch(ctx, key, activity)
 }
 

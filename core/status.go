@@ -123,7 +123,7 @@ type TenantStatus struct {
 	Liveness Liveness `json:"liveness"`
 
 	// OnTarget says that the newest usable secret is what the site is to move to, and that the site was not seen to sign
-	// with another since the last offer. One that is not installed is never on target.
+	// with another since the last offer, nor is it suspected to. One that is not installed is never on target.
 	OnTarget  bool      `json:"onTarget"`
 	Straggler Straggler `json:"straggler,omitempty"` // why not, of a live one
 
@@ -197,7 +197,7 @@ func (s *survey) status(row *Installation) TenantStatus {
 	if activity.DesyncSuspectedAt.After(later(activity.SeenAt, applied)) {
 		status.DesyncSuspectedAt = activity.DesyncSuspectedAt
 	}
-	status.OnTarget = row.State == Installed && s.isTarget(status.Secret) &&
+	status.OnTarget = row.State == Installed && s.isTarget(status.Secret) && status.DesyncSuspectedAt.IsZero() &&
 		(row.Run.Fingerprint == "" || row.Run.Fingerprint == newest.Fingerprint)
 	if status.Liveness == LivenessActive && !status.OnTarget {
 		status.Straggler = s.straggler(&status)

@@ -19,12 +19,11 @@ type tenant struct {
 
 	trouble *trouble // outlives the reading of the row
 
-	rereadAt     atomic.Int64 // when a later read began, in Unix nanoseconds; 0 if none has
-	likeliest    atomic.Int32 // index in usable of the secret that verified last
-	noted        atomic.Bool  // evidence is on its way to the row
-	seenNoted    atomic.Bool  // that the tenant is alive is on its way to the row
-	useNoted     atomic.Bool  // that its newest secret is in use is
-	refusalNoted atomic.Bool  // that a callback was refused is
+	rereadAt  atomic.Int64 // when a later read began, in Unix nanoseconds; 0 if none has
+	likeliest atomic.Int32 // index in usable of the secret that verified last
+	noted     atomic.Bool  // evidence is on its way to the row
+	seenNoted atomic.Bool  // that the tenant is alive is on its way to the row
+	useNoted  atomic.Bool  // that its newest secret is in use is
 }
 
 // verifier verifies signatures by one secret of a tenant.

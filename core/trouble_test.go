@@ -152,10 +152,28 @@ func TestBadSignaturesFarApartAreNoDesync(t *testing.T) {
 	})
 }
 
+func TestASiteThatStaysOnARevokedSecretIsSuspected(t *testing.T) {
+	troubled(t, func(t *testing.T, store *faultyStore, app *core.App, log *tally) {
+		store.install(t, "revoked", second)
+		want(t, authenticate(t, app, "revoked", second), "")
+		revoke(t, app, fingerprintOf(t, second), 1)
+		for range 3 {
+			pass(time.Second)
+			want(t, authenticate(t, app, "revoked", second), core.ReasonRevoked)
+		}
+		log.want(t, slog.LevelWarn, 1)
+		if err := core.Flush(t.Context(), app); err != nil {
+			t.Fatal(err)
+		}
+		if at := store.activityOf(t, "revoked").DesyncSuspectedAt; !at.Equal(time.Now()) {
+			t.Errorf("suspected at %v, want now, at %v: it is locked out", at, time.Now())
+		}
+	})
+}
+
 func TestWhatIsNoBadSignatureOfATenantIsNoDesync(t *testing.T) {
 	troubled(t, func(t *testing.T, store *faultyStore, app *core.App, log *tally) {
 		store.install(t, "gone", first)
-		store.install(t, "revoked", second)
 		store.bind(t, "bound", appWide1)
 		gone, err := store.Store.Get(t.Context(), core.Key{AppKey: appKey, ClientKey: "gone"})
 		if err != nil {
@@ -165,12 +183,9 @@ func TestWhatIsNoBadSignatureOfATenantIsNoDesync(t *testing.T) {
 		if _, err := store.Store.Put(t.Context(), gone); err != nil {
 			t.Fatal(err)
 		}
-		want(t, authenticate(t, app, "revoked", second), "")
-		revoke(t, app, fingerprintOf(t, second), 1)
 		for range 5 {
 			want(t, authenticate(t, app, "nobody", guess), core.ReasonUnknownTenant)
 			want(t, authenticate(t, app, "gone", guess), core.ReasonNotInstalled)
-			want(t, authenticate(t, app, "revoked", second), core.ReasonRevoked)
 			want(t, authenticate(t, app, "bound", appWide1), core.ReasonNotConfigured)
 		}
 		pass(10 * time.Second)
@@ -181,7 +196,7 @@ func TestWhatIsNoBadSignatureOfATenantIsNoDesync(t *testing.T) {
 		}
 		store.down.Store(false)
 		log.want(t, slog.LevelWarn, 0)
-		for _, clientKey := range []string{"site", "gone", "revoked", "bound"} {
+		for _, clientKey := range []string{"site", "gone", "bound"} {
 			if at := store.activityOf(t, clientKey).DesyncSuspectedAt; !at.IsZero() {
 				t.Errorf("%s: suspected at %v", clientKey, at)
 			}

@@ -315,11 +315,11 @@ func TestR43WhatIsKnownOfATenantCanBeAttachedToATicket(t *testing.T) {
 		}
 		wantStory := []string{
 			"lifecycle callback applied installed",
-			"first request with the newest secret ",
 			"the site signs with this secret ",
+			"first request with the newest secret ",
 			"lifecycle callback applied updated",
-			"first request with the newest secret ",
 			"the site signs with this secret ",
+			"first request with the newest secret ",
 			"the site has settled on this secret, and those it left behind are retired ",
 			"lifecycle callback applied updated",
 			"the site signs with this secret ",
