@@ -10,8 +10,8 @@ import (
 // it was configured. One that the store cannot open is adopted too, and so readable again. Nothing else of an installation
 // changes, no [Config].OnSecretChanged is called, and a site notices nothing.
 //
-// Every replica must have the secret configured first: one that has not answers the sites that were moved with 503, as
-// [App.Check] says of it. A site that was moved may sign with any app-wide secret, as all that have a binding.
+// Every replica must have the secret configured first: one that has not answers the sites that were moved with 503, and
+// its [App.Check] says so. A site that was moved may sign with any app-wide secret, like all that have a binding.
 //
 // It may be called beside live traffic, by several replicas at once, and again after an error or a crash: what is done
 // needs nothing more, so to begin anew costs reading only. An installation that others keep changing is skipped, and
@@ -72,8 +72,10 @@ func (i *Installation) release(secrets map[Fingerprint]Secret) (moved, left bool
 	return moved, left
 }
 
-// moveSecrets lets rule change a copy of each installation, and writes what it has changed.
-func (a *App) moveSecrets(ctx context.Context, b Batch, rule func(*Installation, map[Fingerprint]Secret) (moved, left bool)) (Moved, error) {
+// moveSecrets lets move change a copy of each installation, and writes what it has changed.
+func (a *App) moveSecrets(
+	ctx context.Context, b Batch, move func(*Installation, map[Fingerprint]Secret) (moved, left bool),
+) (Moved, error) {
 	return a.walk(ctx, b, func() (visit, error) {
 		secrets, err := a.tenants.appSecrets.values(ctx)
 		if err != nil {
@@ -86,7 +88,7 @@ func (a *App) moveSecrets(ctx context.Context, b Batch, rule func(*Installation,
 		return func(row *Installation) (moved, left bool, err error) {
 			decide := func(stored *Installation) *Installation {
 				next := revoked.strike(stored).Clone()
-				if moved, left = rule(next, secrets); !moved {
+				if moved, left = move(next, secrets); !moved {
 					return stored
 				}
 				return next

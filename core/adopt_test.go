@@ -13,8 +13,10 @@ var configured = map[Fingerprint]Secret{fingerprint("A"): secret("A"), fingerpri
 // rowOf returns a row with the secrets that the words name, such as "A:copy S1:retired".
 func rowOf(words string) *Installation {
 	row := &Installation{
-		Key: Key{"app", "site"}, Revision: 7, State: Installed, Signing: SignedRS256, Site: Site{BaseURL: "https://acme.atlassian.net"},
-		SecretVersion: 5, LastOffer: minute(3), Run: Run{fingerprint("A"), minute(20), minute(21)}, Proven: fingerprint("A"), Contested: true,
+		Key: Key{"app", "site"}, Revision: 7, State: Installed, Signing: SignedRS256,
+		Site:          Site{BaseURL: "https://acme.atlassian.net"},
+		SecretVersion: 5, LastOffer: minute(3),
+		Run: Run{fingerprint("A"), minute(20), minute(21)}, Proven: fingerprint("A"), Contested: true,
 		Watermark: minute(3), Applied: [][32]byte{{3}}, CreatedAt: minute(1), UpdatedAt: minute(21),
 	}
 	for n, word := range strings.Fields(words) {

@@ -211,7 +211,8 @@ func TestWithoutAppWideSecretsNothingIsMovedAndTheErrorSaysSo(t *testing.T) {
 			store.install(t, "site", appWide)
 			store.puts.Store(0)
 			app := newApp(t, core.Config{
-				AppKey: appKey, BaseURL: "https://app.example.com", Store: store, AppSecrets: c.source, Logger: slog.New(slog.DiscardHandler),
+				AppKey: appKey, BaseURL: "https://app.example.com", Store: store, AppSecrets: c.source,
+				Logger: slog.New(slog.DiscardHandler),
 			})
 			for name, walk := range map[string]func(context.Context, core.Batch) (core.Moved, error){
 				"adopt": app.AdoptAppSecret, "release": app.ReleaseAppSecret,

@@ -15,11 +15,12 @@ type Batch struct {
 	// After is the client key that the walk goes on after: the Next of an earlier call. Default: it begins with the first.
 	After string
 
-	// Limit is how many installations are looked at before the call returns. Default: all of them.
+	// Limit is how many installations are looked at before the call returns. Default: all of them. They are listed 200 at a
+	// time, or as many as the limit allows, for which the store has a second.
 	Limit int
 
-	// Progress is called after each page of at most 200 installations, on the caller's goroutine, with what was done until
-	// then. It may cancel the context, to stop the walk there.
+	// Progress is called after each such list, on the caller's goroutine, with what was done until then. It may cancel the
+	// context, to stop the walk there.
 	Progress func(Moved)
 }
 
@@ -80,5 +81,6 @@ func (a *App) walk(ctx context.Context, b Batch, begin func() (visit, error)) (M
 }
 
 func (a *App) logWalk(ctx context.Context, message string, b Batch, m Moved, err error) {
-	a.log.InfoContext(ctx, message, "dry_run", b.DryRun, "seen", m.Seen, "moved", m.Moved, "skipped", m.Skipped, "failed", err != nil)
+	a.log.InfoContext(ctx, message,
+		"dry_run", b.DryRun, "seen", m.Seen, "moved", m.Moved, "skipped", m.Skipped, "failed", err != nil)
 }

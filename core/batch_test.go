@@ -49,13 +49,6 @@ var walks = map[string]struct {
 	},
 }
 
-func wantMoved(t *testing.T, got core.Moved, err error, want core.Moved) {
-	t.Helper()
-	if err != nil || got != want {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
-	}
-}
-
 func TestADryRunWritesNothingAndCountsTheSame(t *testing.T) {
 	t.Parallel()
 	for name, walk := range walks {
@@ -122,7 +115,9 @@ func TestProgressIsToldAfterEachPage(t *testing.T) {
 	m, err := f.app.AdoptAppSecret(t.Context(), core.Batch{Progress: func(m core.Moved) { told = append(told, m) }})
 	wantMoved(t, m, err, core.Moved{Seen: 450, Moved: 300})
 	want := []core.Moved{
-		{Seen: 200, Moved: 133, Next: "site-0199"}, {Seen: 400, Moved: 266, Next: "site-0399"}, {Seen: 450, Moved: 300, Next: "site-0449"},
+		{Seen: 200, Moved: 133, Next: "site-0199"},
+		{Seen: 400, Moved: 266, Next: "site-0399"},
+		{Seen: 450, Moved: 300, Next: "site-0449"},
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("got %+v, want %+v", told, want)
@@ -189,7 +184,8 @@ func TestAWalkEndsWithAnErrorThatNamesTheInstallationAndCanGoOnAfterIt(t *testin
 			f := walk.fleet(t, 9)
 			const sick = "site-0004"
 			f.app = newApp(t, core.Config{
-				AppKey: appKey, BaseURL: "https://app.example.com", Store: &poisoned{f.store, sick}, Now: f.clock.Now, Logger: slog.New(slog.DiscardHandler),
+				AppKey: appKey, BaseURL: "https://app.example.com", Store: &poisoned{f.store, sick}, Now: f.clock.Now,
+				Logger:     slog.New(slog.DiscardHandler),
 				AppSecrets: core.StaticSecrets{secretOf(t, appWide)},
 			})
 			m, err := walk.do(t.Context(), f.app, core.Batch{})

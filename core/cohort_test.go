@@ -162,3 +162,10 @@ func (f *cohort) change(t *testing.T, row *core.Installation) {
 		t.Error(err)
 	}
 }
+
+func wantMoved(t *testing.T, got core.Moved, err error, want core.Moved) {
+	t.Helper()
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}

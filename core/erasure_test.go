@@ -93,9 +93,11 @@ func TestAnInstallAfterADeletionIsAFirstInstall(t *testing.T) {
 			want := &core.Installation{
 				Key: got.Key, Revision: got.Revision, State: core.Installed, Signing: core.SignedRS256, Site: got.Site,
 				Secrets: []core.StoredSecret{{
-					Fingerprint: core.Fingerprint(again.Fingerprint()), State: core.Usable, OfferedAt: at, Value: secretOf(t, again.Secret()),
+					Fingerprint: core.Fingerprint(again.Fingerprint()), State: core.Usable,
+					OfferedAt: at, Value: secretOf(t, again.Secret()),
 				}},
-				SecretVersion: 1, LastOffer: at, Watermark: at, Applied: got.Applied, ActivationWatermark: at, CreatedAt: at, UpdatedAt: at,
+				SecretVersion: 1, LastOffer: at, Watermark: at, Applied: got.Applied, ActivationWatermark: at,
+				CreatedAt: at, UpdatedAt: at,
 			}
 			if !reflect.DeepEqual(got, want) || got.Site.BaseURL != again.BaseURL() || len(got.Applied) != 1 {
 				t.Errorf("installed again: got\n%+v\nwant\n%+v", got, want)
@@ -182,12 +184,13 @@ func TestARevocationOutlivesItsTenant(t *testing.T) {
 	b := setup(t)
 	b.install(t)
 	leaked := b.site.Secret()
-	if err := b.app.RevokeFor(t.Context(), b.site.ClientKey(), core.Fingerprint(b.site.Fingerprint()), "found in a log"); err != nil {
+	if err := b.app.RevokeFor(t.Context(), b.site.ClientKey(), fingerprintOf(t, leaked), "found in a log"); err != nil {
 		t.Fatal(err)
 	}
 	b.clock.advance(31 * day)
 	b.erase(t, nil)
-	if status := b.post(t, b.site.Callback(fakehost.Installed).Offer(leaked)); status != 401 || b.log.reason() != core.ReasonRevoked {
+	status := b.post(t, b.site.Callback(fakehost.Installed).Offer(leaked))
+	if status != http.StatusUnauthorized || b.log.reason() != core.ReasonRevoked {
 		t.Errorf("the revoked secret again: got %d %q, want 401 %s", status, b.log.reason(), core.ReasonRevoked)
 	}
 }

@@ -47,7 +47,7 @@ func TestEraseIsForInstallationsThatGiveNoSignOfLife(t *testing.T) {
 		{"installed, evidence", Installed, func(row *Installation, at time.Time) { row.UpdatedAt = at }, 30*day + 1},
 		{"installed, enabled", Installed, func(row *Installation, at time.Time) { row.ActivationWatermark = at }, 30*day + 1},
 		{"installed, seen", Installed, func(row *Installation, at time.Time) { row.Activity.SeenAt = at }, 30*day + 1},
-		{"installed, a secret first used", Installed, func(row *Installation, at time.Time) { row.Activity.FirstUsedAt = at }, 30*day + 1},
+		{"installed, first used", Installed, func(row *Installation, at time.Time) { row.Activity.FirstUsedAt = at }, 30*day + 1},
 		{"uninstalled, a callback", Uninstalled, func(row *Installation, at time.Time) { row.Watermark = at }, hour + 1},
 		{"uninstalled, by our clock", Uninstalled, func(row *Installation, at time.Time) { row.UpdatedAt = at }, hour + 1},
 		// Anybody can cause these, and none brings the installation back.

@@ -59,7 +59,9 @@ var errContended = fmt.Errorf("hostbond: others kept changing the installation: 
 // change writes what decide makes of a row, again and again until nobody came between, and reports whether there was
 // something to write: decide returns the row itself if not. stored is a reading of the row that may be old; nil stands for
 // none.
-func (a *App) change(ctx context.Context, key Key, stored *Installation, decide func(*Installation) *Installation) (changed bool, err error) {
+func (a *App) change(
+	ctx context.Context, key Key, stored *Installation, decide func(*Installation) *Installation,
+) (changed bool, err error) {
 	for range maxAttempts {
 		if stored == nil {
 			stored, err = a.get(ctx, key)

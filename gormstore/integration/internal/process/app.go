@@ -32,9 +32,10 @@ const environment = "HOSTBOND_TEST_CHILD"
 
 // Config is what a child is told.
 type Config struct {
-	Database databases.Database // with its tables
-	KeyHost  string             // the URL of Atlassian's public keys
-	Ahead    time.Duration      // of the child's clock before the real one, until SetAhead
+	Database   databases.Database // with its tables
+	KeyHost    string             // the URL of Atlassian's public keys
+	Ahead      time.Duration      // of the child's clock before the real one, until SetAhead
+	AppSecrets []string           // the newest first; none if empty
 }
 
 // The routes of a child beside those of the app, for its parent.
@@ -43,6 +44,7 @@ const (
 	clockPath      = "/clock"
 	statementsPath = "/statements"
 	fusePath       = "/fuse"
+	adoptPath      = "/adopt"
 )
 
 // Main runs the app, and ends the process, if that was started by [Start]. Otherwise it does nothing.
@@ -76,13 +78,18 @@ func run(text string) error {
 	if err != nil {
 		return err
 	}
+	secrets, err := appSecrets(config)
+	if err != nil {
+		return err
+	}
 	var clock Clock
 	clock.SetAhead(config.Ahead)
 	app, err := core.New(core.Config{
 		AppKey: AppKey, BaseURL: BaseURL, Store: store,
-		KeyHosts: []string{config.KeyHost},
-		Logger:   slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Now:      clock.Now,
+		KeyHosts:   []string{config.KeyHost},
+		AppSecrets: secrets,
+		Logger:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Now:        clock.Now,
 	})
 	if err != nil {
 		return err
@@ -103,6 +110,17 @@ func run(text string) error {
 	return errors.Join(server.Close(), app.Close(ctx), disconnect())
 }
 
+func appSecrets(config Config) (secrets core.StaticSecrets, err error) {
+	for _, text := range config.AppSecrets {
+		secret, err := core.NewSecret(text)
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, secret)
+	}
+	return secrets, nil
+}
+
 func routes(app *core.App, clock *Clock, said *statements) http.Handler {
 	mux := http.NewServeMux()
 	httpconnect.Mount(mux, app)
@@ -111,6 +129,14 @@ func routes(app *core.App, clock *Clock, said *statements) http.Handler {
 	)))
 	mux.HandleFunc("POST "+clockPath, told(func(ahead time.Duration) { clock.SetAhead(ahead) }))
 	mux.HandleFunc("POST "+fusePath, told(said.set))
+	mux.HandleFunc("POST "+adoptPath, func(w http.ResponseWriter, r *http.Request) {
+		moved, err := app.AdoptAppSecret(r.Context(), core.Batch{})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(moved)
+	})
 	mux.HandleFunc("GET "+statementsPath, func(w http.ResponseWriter, _ *http.Request) {
 		_ = json.NewEncoder(w).Encode(said.made())
 	})

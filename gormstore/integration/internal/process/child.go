@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hostbond/hostbond/core"
 )
 
 // listening is what a child prints before its address.
@@ -153,6 +155,11 @@ func (c *Child) SetFuse(ctx context.Context, fuse Fuse) error {
 // Statements returns how often the app has made each statement to its database: see [Fuse] for their names.
 func (c *Child) Statements(ctx context.Context) (made map[string]int, err error) {
 	return made, c.tell(ctx, http.MethodGet, statementsPath, nil, &made)
+}
+
+// Adopt has the app adopt all stored copies of its app-wide secrets, and waits for the end.
+func (c *Child) Adopt(ctx context.Context) (moved core.Moved, err error) {
+	return moved, c.tell(ctx, http.MethodPost, adoptPath, nil, &moved)
 }
 
 // tell sends a value to the child, and reads one where there is an answer.
