@@ -93,6 +93,9 @@ func (a *App) Routes() []Route {
 // Descriptor returns the atlassian-connect.json to serve, as JSON, or nil if it is omitted.
 func (a *App) Descriptor() []byte { return slices.Clone(a.descriptor) }
 
+// Logger returns Config.Logger, which says with each line which app key it is about, for what is built on the app.
+func (a *App) Logger() *slog.Logger { return a.log }
+
 // Check reports whether the app can work: whether the store answers, whether the app-wide secrets can be read, and how
 // many installations need one that is not configured. The last two are [ErrAppSecrets]: only the sites that are bound to
 // such a secret get 503, so a health check that takes a replica out of service should let that error pass, and a
