@@ -54,6 +54,9 @@ func TestWhatCannotRunSaysWhyInOneLine(t *testing.T) {
 			{[]string{"DATABASE_URL=postgres://127.0.0.1:1/bonds", sealKeys}, "DATABASE_URL: [^;\\t]*: 127\\.0\\.0\\.1:1 [^\\t]*"},
 			{[]string{database, "SEAL_KEYS=k1"}, "SEAL_KEYS: .*"},
 			{[]string{database, "BASE_URL=ftp://app.example.com", sealKeys}, "hostbond: Config: BaseURL: .*"},
+			{[]string{database, "ADMIN_TOKEN=0123456789abcde"}, "ADMIN_TOKEN: the token has less than 16 bytes, .*"},
+			{[]string{database, "ADMIN_TOKEN=0123456789abcdef\n"}, "ADMIN_TOKEN: the token has a blank .*"},
+			{[]string{database, "APP_SECRETS=short"}, "hostbond: APP_SECRETS is not a comma list of secrets: .*"},
 			{[]string{database, "APP_KEY=a b", "BASE_URLS=ftp://b.example.com"}, "hostbond: Config: AppKey: .*; BaseURLs\\[0\\]: .*"},
 		} {
 			p := start(t, framework, test.environment...)

@@ -14,13 +14,14 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/core/admin"
 	"github.com/hostbond/hostbond/echoconnect"
 	"github.com/hostbond/hostbond/examples/internal/exampleapp"
 )
 
 func main() { exampleapp.Main(build) }
 
-func build(app *core.App, paths []string) exampleapp.Server {
+func build(app *core.App, paths []string, adminToken string) exampleapp.Server {
 	router := echo.New()
 	// Echo's default log prints the tokens of pages. net/http recovers from a panic.
 	router.Use(middleware.RequestLoggerWithConfig(middleware.RequestLoggerConfig{
@@ -31,12 +32,12 @@ func build(app *core.App, paths []string) exampleapp.Server {
 		},
 	}))
 	for _, path := range paths {
-		mount(router.Group(path), app)
+		mount(router.Group(path), app, adminToken)
 	}
 	return exampleapp.HTTP(router)
 }
 
-func mount(router *echo.Group, app *core.App) {
+func mount(router *echo.Group, app *core.App, adminToken string) {
 	// The descriptor, installed, uninstalled, enabled and disabled.
 	echoconnect.Mount(router, app)
 	// A page, which the site opens with a token for its very URL.
@@ -49,6 +50,11 @@ func mount(router *echo.Group, app *core.App) {
 	router.GET("/healthz", func(c echo.Context) error {
 		return c.NoContent(exampleapp.Health(c.Request().Context(), app))
 	})
+	// What an operator may see and do.
+	if adminToken != "" {
+		operator := admin.Handler(app, admin.BearerToken(adminToken))
+		router.Any("/admin/*", echo.WrapHandler(operator))
+	}
 }
 
 func panel(c echo.Context) error {

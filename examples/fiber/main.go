@@ -14,10 +14,12 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
 	"github.com/gofiber/fiber/v2/middleware/logger"
 	"github.com/gofiber/fiber/v2/middleware/recover"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/core/admin"
 	"github.com/hostbond/hostbond/examples/internal/exampleapp"
 	"github.com/hostbond/hostbond/fiberconnect"
 )
@@ -29,7 +31,7 @@ var methods = slices.Concat(fiber.DefaultMethods, strings.Fields("ACL BASELINE-C
 
 func main() { exampleapp.Main(build) }
 
-func build(app *core.App, paths []string) exampleapp.Server {
+func build(app *core.App, paths []string, adminToken string) exampleapp.Server {
 	router := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		ErrorHandler:          refuse,
@@ -49,12 +51,12 @@ func build(app *core.App, paths []string) exampleapp.Server {
 	}))
 	router.Use(recover.New(recover.Config{EnableStackTrace: true})) // fasthttp does not recover from a panic
 	for _, path := range paths {
-		mount(router.Group(path), app)
+		mount(router.Group(path), app, adminToken)
 	}
 	return exampleapp.Server{Serve: router.Listener, Shutdown: router.ShutdownWithContext}
 }
 
-func mount(router fiber.Router, app *core.App) {
+func mount(router fiber.Router, app *core.App, adminToken string) {
 	// The descriptor, installed, uninstalled, enabled and disabled.
 	fiberconnect.Mount(router, app)
 	// A page, which the site opens with a token for its very URL.
@@ -68,6 +70,11 @@ func mount(router fiber.Router, app *core.App) {
 		c.Status(exampleapp.Health(c.UserContext(), app))
 		return nil
 	})
+	// What an operator may see and do.
+	if adminToken != "" {
+		operator := admin.Handler(app, admin.BearerToken(adminToken))
+		router.All("/admin/*", adaptor.HTTPHandler(operator))
+	}
 }
 
 func panel(c *fiber.Ctx) error {

@@ -14,13 +14,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/core/admin"
 	"github.com/hostbond/hostbond/examples/internal/exampleapp"
 	"github.com/hostbond/hostbond/ginconnect"
 )
 
 func main() { exampleapp.Main(build) }
 
-func build(app *core.App, paths []string) exampleapp.Server {
+func build(app *core.App, paths []string, adminToken string) exampleapp.Server {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	// Gin's own logger and Gin's recovery may print the tokens of pages. net/http recovers from a panic as well.
@@ -28,14 +29,14 @@ func build(app *core.App, paths []string) exampleapp.Server {
 	// A token is good for one URL, not for the one that a redirect leads to.
 	router.RedirectTrailingSlash = false
 	for _, path := range paths {
-		mount(router.Group(path), app)
+		mount(router.Group(path), app, adminToken)
 	}
 	// Any method there may be: a group's Any takes nine of them.
 	router.NoRoute(below(paths, "/echo/"), ginconnect.Authenticate(app), call)
 	return exampleapp.HTTP(router)
 }
 
-func mount(router gin.IRoutes, app *core.App) {
+func mount(router gin.IRoutes, app *core.App, adminToken string) {
 	// The descriptor, installed, uninstalled, enabled and disabled.
 	ginconnect.Mount(router, app)
 	// A page, which the site opens with a token for its very URL.
@@ -46,6 +47,11 @@ func mount(router gin.IRoutes, app *core.App) {
 	router.GET("/healthz", func(c *gin.Context) {
 		c.Status(exampleapp.Health(c.Request.Context(), app))
 	})
+	// What an operator may see and do.
+	if adminToken != "" {
+		operator := admin.Handler(app, admin.BearerToken(adminToken))
+		router.Any("/admin/*call", gin.WrapH(operator))
+	}
 }
 
 func panel(c *gin.Context) {

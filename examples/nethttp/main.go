@@ -12,23 +12,24 @@ import (
 	"net/http"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/core/admin"
 	"github.com/hostbond/hostbond/core/httpconnect"
 	"github.com/hostbond/hostbond/examples/internal/exampleapp"
 )
 
 func main() { exampleapp.Main(build) }
 
-func build(app *core.App, paths []string) exampleapp.Server {
+func build(app *core.App, paths []string, adminToken string) exampleapp.Server {
 	router := http.NewServeMux()
 	for _, path := range paths {
 		below := http.NewServeMux()
-		mount(below, app)
+		mount(below, app, adminToken)
 		router.Handle(path+"/", http.StripPrefix(path, below))
 	}
 	return exampleapp.HTTP(logged(router))
 }
 
-func mount(router *http.ServeMux, app *core.App) {
+func mount(router *http.ServeMux, app *core.App, adminToken string) {
 	// The descriptor, installed, uninstalled, enabled and disabled.
 	httpconnect.Mount(router, app)
 	// A page, which the site opens with a token for its very URL.
@@ -41,6 +42,11 @@ func mount(router *http.ServeMux, app *core.App) {
 	router.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(exampleapp.Health(r.Context(), app))
 	})
+	// What an operator may see and do.
+	if adminToken != "" {
+		operator := admin.Handler(app, admin.BearerToken(adminToken))
+		router.Handle("/admin/", operator)
+	}
 }
 
 func panel(w http.ResponseWriter, r *http.Request) {

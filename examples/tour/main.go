@@ -40,7 +40,7 @@ func main() {
 }
 
 // build builds the app. That of examples/gin has a few routes more.
-func build(app *core.App, _ []string) exampleapp.Server {
+func build(app *core.App, _ []string, _ string) exampleapp.Server {
 	router := gin.New()
 	ginconnect.Mount(router, app)
 	router.GET("/panel", ginconnect.Authenticate(app), func(c *gin.Context) {

@@ -2,6 +2,7 @@ package exampleapp
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -27,9 +28,13 @@ type Call struct {
 // Echo tells a request as it came.
 func Echo(p *core.Principal, method, target string) Call { return Call{Me(p), method, target} }
 
-// Health is the answer of /healthz: a status that says whether the app can work. Why it cannot is for the log.
+// Health is the answer of /healthz: a status that says whether the store answers. What else is wrong is for the log: that
+// some sites need a secret which is not configured is no reason to take the app away from all the others.
 func Health(ctx context.Context, app *core.App) (status int) {
-	if err := app.Check(ctx); err != nil {
+	switch err := app.Check(ctx); {
+	case errors.Is(err, core.ErrAppSecrets):
+		slog.WarnContext(ctx, "healthy, but not for every site", "error", err)
+	case err != nil:
 		slog.ErrorContext(ctx, "not healthy", "error", err)
 		return http.StatusServiceUnavailable
 	}

@@ -11,8 +11,9 @@
 //	              without it a development key beside the database, only while BASE_URL is on this machine
 //	BASE_URL      where sites reach the app (http://localhost: and the port)
 //	APP_KEY       (com.example.hostbond)
+//	ADMIN_TOKEN   what an operator sends to /admin/, of 16 bytes at least: see package admin (none: there is no /admin/)
 //
-// [core.ConfigFromEnv] lists the others.
+// [core.ConfigFromEnv] lists the others, such as APP_SECRETS and APP_SECRETS_FILE, the secrets that all sites have alike.
 package exampleapp
 
 import (
@@ -34,6 +35,7 @@ import (
 	"time"
 
 	"github.com/hostbond/hostbond/core"
+	"github.com/hostbond/hostbond/core/admin"
 	"github.com/hostbond/hostbond/core/memstore"
 )
 
@@ -41,8 +43,8 @@ import (
 const grace = 10 * time.Second
 
 // Build builds an example with its framework, below each of the paths: that of the base URL, if it has one, and "", in
-// case a proxy has taken the path off.
-type Build func(app *core.App, paths []string) Server
+// case a proxy has taken the path off. Without an admin token there is nothing for an operator.
+type Build func(app *core.App, paths []string, adminToken string) Server
 
 // Server is what serves an example: an http.Server, or what a framework has in its place.
 type Server struct {
@@ -102,6 +104,7 @@ type Settings struct {
 	Port     string      // PORT
 	Database string      // DATABASE_URL
 	SealKeys string      // SEAL_KEYS
+	Admin    string      // ADMIN_TOKEN
 	Config   core.Config // all others; without a store
 }
 
@@ -113,6 +116,7 @@ func SettingsFromEnv() (Settings, error) {
 		Port:     cmp.Or(os.Getenv("PORT"), "8080"),
 		Database: cmp.Or(os.Getenv("DATABASE_URL"), "hostbond.db"),
 		SealKeys: os.Getenv("SEAL_KEYS"),
+		Admin:    os.Getenv("ADMIN_TOKEN"),
 		Config:   config,
 	}
 	if _, notPort := strconv.ParseUint(s.Port, 10, 16); notPort != nil {
@@ -120,6 +124,9 @@ func SettingsFromEnv() (Settings, error) {
 	}
 	if _, unknown := parseDatabaseURL(s.Database); unknown != nil {
 		err = errors.Join(err, unknown)
+	}
+	if unfit := admin.CheckToken(s.Admin); s.Admin != "" && unfit != nil {
+		err = errors.Join(err, fmt.Errorf("ADMIN_TOKEN: %w", unfit))
 	}
 	return s, err
 }
@@ -156,7 +163,7 @@ func Run(ctx context.Context, listener net.Listener, s Settings, build Build) (e
 	var daily sync.WaitGroup
 	daily.Go(func() { maintain(ctx, app, config.Logger) })
 	config.Logger.Info("listening", "address", listener.Addr().String(), "url", config.BaseURL)
-	err = serve(ctx, listener, build(app, paths(config.BaseURL)))
+	err = serve(ctx, listener, build(app, paths(config.BaseURL), s.Admin))
 
 	// Only now, since requests leave work behind.
 	stop()

@@ -103,13 +103,22 @@ func TestTheAppIsServedBelowThePathOfTheBaseURLAndWithoutIt(t *testing.T) {
 // down is a store that does not answer.
 type down struct{ core.Store }
 
-func (down) List(context.Context, string, string, int) ([]*core.Installation, error) {
+func (down) Bindings(context.Context, string) (map[core.Fingerprint]int, error) {
 	return nil, errors.New("no answer")
 }
 
 func TestHealthIsThatOfTheStore(t *testing.T) {
 	t.Parallel()
-	for store, want := range map[core.Store]int{memstore.New(): 200, down{}: 503} {
+	// A site needs an app-wide secret that is not configured: that is no reason to turn all others away.
+	wanting := memstore.New()
+	_, err := wanting.Put(t.Context(), &core.Installation{
+		Key: core.Key{AppKey: "com.example.app", ClientKey: "ada"}, State: core.Installed, Signing: core.SignedRS256,
+		Secrets: []core.StoredSecret{{Fingerprint: "app-wide", State: core.Usable, Bound: true}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for store, want := range map[core.Store]int{memstore.New(): 200, wanting: 200, down{}: 503} {
 		app, err := core.New(core.Config{AppKey: "com.example.app", BaseURL: "http://localhost", Store: store})
 		if err != nil {
 			t.Fatal(err)

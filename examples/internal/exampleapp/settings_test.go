@@ -18,12 +18,15 @@ import (
 )
 
 func TestEveryVariableHasADefault(t *testing.T) {
-	for _, name := range []string{"PORT", "DATABASE_URL", "SEAL_KEYS", "APP_KEY", "BASE_URL"} {
+	for _, name := range []string{"PORT", "DATABASE_URL", "SEAL_KEYS", "APP_KEY", "BASE_URL", "ADMIN_TOKEN"} {
 		t.Setenv(name, "")
 	}
 	s, err := SettingsFromEnv()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.Admin != "" {
+		t.Errorf("got admin token %q, want none, and so nothing for an operator", s.Admin)
 	}
 	if s.Port != "8080" || s.Database != "hostbond.db" || s.Config.AppKey != "com.example.hostbond" {
 		t.Errorf("got port %q, database %q, app key %q; want 8080, hostbond.db, com.example.hostbond",
@@ -35,8 +38,10 @@ func TestEachFaultOfTheEnvironmentIsNamed(t *testing.T) {
 	t.Setenv("PORT", "65536")
 	t.Setenv("DATABASE_URL", "oracle://db.example.com/bonds")
 	t.Setenv("SETTLE", "soon")
+	t.Setenv("APP_SECRETS", "short")
+	t.Setenv("ADMIN_TOKEN", "short")
 	_, err := SettingsFromEnv()
-	for _, name := range []string{"PORT", "DATABASE_URL", "SETTLE"} {
+	for _, name := range []string{"PORT", "DATABASE_URL", "SETTLE", "APP_SECRETS", "ADMIN_TOKEN"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error that names %s", err, name)
 		}
