@@ -29,12 +29,11 @@ func (a *App) AdoptAppSecret(ctx context.Context, b Batch) (Moved, error) {
 // and is otherwise like [App.AdoptAppSecret], which takes it back. An installation with a binding to a secret that is not
 // configured keeps that binding and is skipped, since nobody here knows the value.
 //
-// From then on a site may sign with the secrets that its installation has, and with no other app-wide one. So do not call
-// it while sites are coming to sign with another app-wide secret: one that was not seen with it yet would be locked out.
-//
-// While a secret is configured, each callback that brings it binds its site again. So release, take the secret out of the
-// configuration of every replica, and release once more from a process that still has it and serves no site. [App.Check]
-// counts what is bound then.
+// While a secret is configured, each callback that brings it binds its site again, and so does a token that is signed with
+// another one which the installation does not have. So release, take the secrets out of the configuration of every replica,
+// and release once more from a process that still has them and serves no site. [App.Check] counts what is bound then. From
+// then on a site may sign with the secrets that its installation has, and with no other app-wide one. So do not do it while
+// sites are coming to sign with another: one that was not seen with it yet would be locked out.
 func (a *App) ReleaseAppSecret(ctx context.Context, b Batch) (Moved, error) {
 	m, err := a.moveSecrets(ctx, b, (*Installation).release)
 	a.logWalk(ctx, "bindings to app-wide secrets became stored copies", b, m, err)

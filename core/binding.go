@@ -15,15 +15,21 @@ import (
 type appWide []Fingerprint
 
 // bound reports whether the site is taken to sign with an app-wide secret: it has a binding that it has not left behind. A
-// revocation takes one secret from the row and leaves the others open, since the site will come with another one.
-func (i *Installation) bound() bool {
-	return slices.ContainsFunc(i.Secrets, func(s StoredSecret) bool { return s.Bound && s.State != Retired })
+// revocation takes one secret from the row and leaves the others open, since the site will come with another one. A copy,
+// which a replica has stored that was not configured with the secret yet, stands for a binding.
+func (i *Installation) bound(configured appWide) bool {
+	return slices.ContainsFunc(i.Secrets, func(s StoredSecret) bool { return s.binds(configured) })
+}
+
+// binds reports whether the secret is an app-wide one that the site has not left behind.
+func (s StoredSecret) binds(configured appWide) bool {
+	return s.Bound && s.State != Retired || s.State == Usable && slices.Contains(configured, s.Fingerprint)
 }
 
 // open returns those app-wide secrets that verify for the row though it has no binding to them. One that the site has
 // left behind is not among them.
 func (i *Installation) open(configured appWide) appWide {
-	if !i.bound() {
+	if !i.bound(configured) {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(configured), func(f Fingerprint) bool { return i.find(f) >= 0 })
@@ -81,16 +87,15 @@ func (i *Installation) bindAnew(cb callback, now time.Time) *refusal {
 // place returns the index at which a binding stands: before the first one that is not older, and there behind the older
 // ones, of which every revoked one is. One that is not configured here may be newer: other replicas may be ahead.
 func (i *Installation) place(f Fingerprint, configured appWide) int {
-	binding := func(s StoredSecret) bool { return s.Bound && s.State != Retired }
 	older := configured[slices.Index(configured, f)+1:]
 	end := slices.IndexFunc(i.Secrets, func(s StoredSecret) bool {
-		return binding(s) && s.State != Revoked && !slices.Contains(older, s.Fingerprint)
+		return s.binds(configured) && s.State != Revoked && !slices.Contains(older, s.Fingerprint)
 	})
 	if end < 0 {
 		end = len(i.Secrets)
 	}
 	for n, s := range slices.Backward(i.Secrets[:end]) {
-		if binding(s) {
+		if s.binds(configured) {
 			return n + 1
 		}
 	}

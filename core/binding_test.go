@@ -87,7 +87,7 @@ func TestARowIsBoundWhileItHasABindingThatItHasNotLeftBehind(t *testing.T) {
 		{"one binding of two is left", having("A1 revoked 5", "A2"), true},
 		{"uninstalled", having("A1 retired 5"), false},
 	} {
-		if got := c.row.bound(); got != c.want {
+		if got := c.row.bound(newestFirst("A3 A2 A1")); got != c.want {
 			t.Errorf("%s: got %t, want %t", c.rule, got, c.want)
 		}
 	}
@@ -111,7 +111,7 @@ func TestARevokedBindingKeepsTheRowBoundUnlessItWasLeftBehind(t *testing.T) {
 		{"the binding, beside a younger secret that it never took up", having("A1", "S1 retired 3").revoking(5, "S1", "A1"), true},
 		{"a binding that it had left behind already", having("A1 retired 3", "S1").revoking(4, "A1").revoking(5, "S1"), false},
 	} {
-		if got := c.row.bound(); got != c.want {
+		if got := c.row.bound(newestFirst("A3 A2 A1")); got != c.want {
 			t.Errorf("%s: got %t, want %t", c.rule, got, c.want)
 		}
 	}
@@ -119,7 +119,7 @@ func TestARevokedBindingKeepsTheRowBoundUnlessItWasLeftBehind(t *testing.T) {
 
 func TestAnUninstallEndsTheWaitForAnotherAppWideSecret(t *testing.T) {
 	row := apply(t, having("A1").revoking(5, "A1"), uninstalled(6), 6)
-	if row.bound() {
+	if row.bound(newestFirst("A3 A2 A1")) {
 		t.Error("got a row that is bound though the app is not installed")
 	}
 	wantAccepted(t, row, "A2 A1", "")

@@ -87,8 +87,8 @@ type Config struct {
 	MaintainEvery time.Duration
 
 	// AppSecrets is where the app-wide secrets come from: those that Atlassian may send to every site alike. A callback
-	// that brings one of them binds the site to it, and no copy is stored. A site with a binding may sign with any of
-	// them, so that replicas can be given a new one in turn; a site without one may not. Default: none.
+	// that brings one of them binds the site to it, and no copy is stored. A site that is on one of them may sign with
+	// any that it has not left behind, so that replicas can be given a new one in turn; no other site may. Default: none.
 	AppSecrets SecretSource
 
 	// AppSecretSignsFirstInstall accepts the first installed callback of an unknown tenant if it is signed with an
