@@ -21,7 +21,7 @@ import (
 // error is [ErrAppSecrets] if there are no app-wide secrets or they cannot be read, and ctx's own if that has ended.
 func (a *App) AdoptAppSecret(ctx context.Context, b Batch) (Moved, error) {
 	m, err := a.moveSecrets(ctx, b, (*Installation).adopt)
-	a.logWalk(ctx, "stored copies of app-wide secrets became bindings", b, m, err)
+	a.logWalk(ctx, "walk to adopt app-wide secrets has ended", b, m, err)
 	return m, err
 }
 
@@ -36,7 +36,7 @@ func (a *App) AdoptAppSecret(ctx context.Context, b Batch) (Moved, error) {
 // sites are coming to sign with another: one that was not seen with it yet would be locked out.
 func (a *App) ReleaseAppSecret(ctx context.Context, b Batch) (Moved, error) {
 	m, err := a.moveSecrets(ctx, b, (*Installation).release)
-	a.logWalk(ctx, "bindings to app-wide secrets became stored copies", b, m, err)
+	a.logWalk(ctx, "walk to release app-wide secrets has ended", b, m, err)
 	return m, err
 }
 
@@ -65,8 +65,13 @@ func (i *Installation) release(secrets map[Fingerprint]Secret) (moved, left bool
 			left = true
 			continue
 		}
-		s.Bound, s.Value = false, value
+		s.Bound, s.Unoffered, s.Value = false, false, value
 		moved = true
+	}
+	for n, s := range i.Secrets {
+		if moved && !left && s.State == Revoked {
+			i.Secrets[n].Bound = false // with a copy there is no other app-wide secret to wait for
+		}
 	}
 	return moved, left
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -107,6 +108,11 @@ func (a *App) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hostbond: the store does not answer: %w", err)
 	}
+	revoked, err := a.tenants.revocations.read(ctx)
+	if err != nil {
+		return fmt.Errorf("hostbond: the store does not answer: %w", err)
+	}
+	maps.DeleteFunc(needed, func(f Fingerprint, _ int) bool { return revoked.has("", f) }) // written into the rows later
 	return a.tenants.appSecrets.check(ctx, needed)
 }
 

@@ -25,7 +25,7 @@ type SecretSource interface {
 	// Secrets returns the app-wide secrets, the newest first: [MaxAppSecrets] at most, all different. It is asked when an
 	// installation is read and its last answer is older than Config.CacheTTL, and by App.Check and reports; by one
 	// goroutine at a time. It has a second for the answer: nobody waits longer. While it fails, it is asked for requests
-	// once in ten seconds, and the last answer stays in force.
+	// once in ten seconds, and the last answer stays in force. No secret and no error means that there are none any more.
 	Secrets(ctx context.Context) ([]Secret, error)
 }
 
@@ -119,6 +119,13 @@ func (s *appSecrets) recent() []verifier {
 	return known
 }
 
+// unknown reports whether there is a source that has never answered.
+func (s *appSecrets) unknown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source != nil && s.latest == nil
+}
+
 func (s *appSecrets) known() (known []verifier, fresh bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,7 +191,8 @@ func (s *appSecrets) failed(err error) error {
 }
 
 // ErrAppSecrets is returned by [App.Check] if app-wide secrets cannot be read, or are not configured though
-// installations need them; by [App.Report], [App.Tenants] and [App.Tenant] if they cannot be read; and by
+// installations need them; by [App.Report], [App.Tenants] and [App.Tenant] if they cannot be read, or are the target and
+// there are none; and by
 // [App.AdoptAppSecret] and [App.ReleaseAppSecret] if there are none to go by.
 var ErrAppSecrets = errors.New("hostbond: app-wide secrets are missing")
 

@@ -52,7 +52,7 @@ func (i *Installation) bind(f Fingerprint, configured appWide, now time.Time) bo
 	}
 	newest := i.Newest()
 	i.Secrets = slices.Insert(i.Secrets, i.place(f, configured), StoredSecret{
-		Fingerprint: f, State: Usable, OfferedAt: now, Bound: true,
+		Fingerprint: f, State: Usable, OfferedAt: now, Bound: true, Unoffered: true,
 	})
 	if i.Newest() != newest {
 		i.SecretVersion++
@@ -72,14 +72,19 @@ func (i *Installation) bindAnew(cb callback, now time.Time) *refusal {
 	if n := slices.Index(candidates, cb.signer); n >= 0 {
 		candidates = candidates[n : n+1]
 	}
-	for n, f := range candidates {
-		if n > 0 {
-			i.bind(f, candidates, now)
-			continue
-		}
-		if _, refusal := i.offer(StoredSecret{Fingerprint: f, State: Usable, Bound: true}, cb.issuedAt, now); refusal != nil {
-			return refusal
-		}
+	candidates = slices.DeleteFunc(slices.Clone(candidates), func(f Fingerprint) bool {
+		n := i.find(f)
+		return n >= 0 && i.Secrets[n].State == Revoked
+	})
+	if len(candidates) == 0 {
+		return nil
+	}
+	newest := StoredSecret{Fingerprint: candidates[0], State: Usable, Bound: true}
+	if _, refusal := i.offer(newest, cb.issuedAt, now); refusal != nil {
+		return refusal
+	}
+	for _, f := range candidates[1:] {
+		i.bind(f, candidates, now)
 	}
 	return nil
 }
@@ -103,8 +108,8 @@ func (i *Installation) place(f Fingerprint, configured appWide) int {
 }
 
 // leave notes which bindings the site has left behind, and which it has not come to. One that was revoked binds it no more.
-// To a newer one it may still go on without a callback, so that one is not kept as left behind.
-func (i *Installation) leave(kept int, left func(n int, s StoredSecret) bool) {
+// To a newer one it may still go on without a callback, so that one is dropped, and not kept as left behind.
+func (i *Installation) leave(kept int, left func(n int, s StoredSecret) bool) (dropped []Fingerprint) {
 	for n, s := range slices.Backward(i.Secrets) {
 		switch {
 		case !s.Bound || !left(n, s):
@@ -112,8 +117,26 @@ func (i *Installation) leave(kept int, left func(n int, s StoredSecret) bool) {
 			i.Secrets[n].Bound = false
 		case n > kept && i.Secrets[kept].Bound:
 			i.Secrets = slices.Delete(i.Secrets, n, n+1)
+			dropped = append(dropped, s.Fingerprint)
 		}
 	}
+	return dropped
+}
+
+// keepLeftBehind marks the copies of app-wide secrets that the site has left behind, so that they are not forgotten: without
+// an entry they would verify again. It returns the row itself if there are none.
+func (i *Installation) keepLeftBehind(configured appWide) *Installation {
+	copies := func(s StoredSecret) bool {
+		return s.State == Retired && !s.Bound && slices.Contains(configured, s.Fingerprint)
+	}
+	if !slices.ContainsFunc(i.Secrets, copies) {
+		return i
+	}
+	next := i.Clone()
+	for n, s := range next.Secrets {
+		next.Secrets[n].Bound = s.Bound || copies(s)
+	}
+	return next
 }
 
 // reopen lets those app-wide secrets verify again that the site had left behind, be they configured here or not.

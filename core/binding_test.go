@@ -259,8 +259,19 @@ func TestATokenThatMakesABindingTheNewestIsLikeAnOffer(t *testing.T) {
 	if row.Proven != fingerprint("A1") {
 		t.Error("what the run of A1 had proved is forgotten")
 	}
-	later := row.takes("A2", "A2 A1", 46).takes("A2", "A2 A1", 62)
+	// Whoever has the newer secret can make such tokens, and the site may be asleep.
+	const week = 7 * 24 * 60
+	later := row.takes("A2", "A2 A1", 46).takes("A2", "A2 A1", 45+week)
+	wantUsable(t, later, "A1 A2")
+	later = later.takes("A2", "A2 A1", 46+week)
 	wantUsable(t, later, "A2")
+}
+
+func TestACallbackThatBringsWhatTokensHaveShownNeedsNoWeek(t *testing.T) {
+	row := having("A1").takes("A2", "A2 A1", 20)
+	row = apply(t, row, offer("A2", 30).with("A2 A1"), 30)
+	row = row.takes("A2", "A2 A1", 46).takes("A2", "A2 A1", 62)
+	wantUsable(t, row, "A2")
 }
 
 // The callback never reached the app, which has seen one page of it only, and the site goes back.
@@ -307,8 +318,8 @@ func TestABoundSiteMovesThroughThreeAppWideSecretsByTokensAlone(t *testing.T) {
 	for _, c := range []struct{ name, configured, want string }{
 		{"A1", "A2 A1", "A1"}, {"A2", "A2 A1", "A2"}, {"A3", "A3 A2", "A3"},
 	} {
-		for range 4 {
-			at += 16
+		for range 9 {
+			at += 24 * 60
 			row = row.takes(c.name, c.configured, at)
 		}
 		wantUsable(t, row, c.want)
@@ -327,5 +338,27 @@ func TestAFullRowIsBoundByATokenAllTheSame(t *testing.T) {
 		if got := row.usable(); got > maxUsable+MaxAppSecrets-1 {
 			t.Errorf("the row grew to %d usable secrets, want at most %d", got, maxUsable+MaxAppSecrets-1)
 		}
+	}
+}
+
+func TestACopyOfAnAppWideSecretThatWasLeftBehindIsNotForgotten(t *testing.T) {
+	row := having("A1 retired 5", "A2")
+	row.Secrets[0].Bound = false // it was stored before it was configured
+	kept := row.keepLeftBehind(newestFirst("A2 A1"))
+	if forgotten := kept.forgetRetired(minute(100)); forgotten != 0 {
+		t.Errorf("%d secrets forgotten, want none: A1 would verify again", forgotten)
+	}
+	wantAccepted(t, kept, "A2 A1", "A2")
+	if row.keepLeftBehind(newestFirst("A2")) != row {
+		t.Error("nothing of it is configured, and yet the row was copied")
+	}
+}
+
+func TestAVersionGrowsByOneForACallbackHoweverManySecretsItShows(t *testing.T) {
+	row := having("S1", "A1")
+	row.Signing = SignedHS256
+	next := apply(t, row, offer("A1", 5).with("A2 A1").by("A2"), 5)
+	if next.Newest() != row.Newest() || next.SecretVersion != row.SecretVersion {
+		t.Errorf("got version %d and the newest %s, want both as they were", next.SecretVersion, next.Newest().Short())
 	}
 }

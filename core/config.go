@@ -105,9 +105,10 @@ type Config struct {
 	// Close. An app that must not miss a change compares Installation.SecretVersion.
 	OnChange func(context.Context, Change)
 
-	// OnSecretChanged is called after another secret has become the newest of an installation, by a callback, a token, a
-	// revocation or otherwise: drop what was derived from the one before, such as cached access tokens. It is called like
-	// OnChange: at most once for each change, by the replica that has written it.
+	// OnSecretChanged is called after another secret has become the newest of an installation: by its first callback or
+	// a later one, by what tokens have shown, or since the newest was revoked. Drop what was derived from the one
+	// before, such as cached access tokens. It is called like OnChange: at most once for each change, by the replica
+	// that has written it.
 	OnSecretChanged func(context.Context, SecretChange)
 
 	// Logger gets what happens to each tenant; never a secret nor a token. Default: slog.Default().

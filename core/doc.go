@@ -44,8 +44,9 @@
 //
 // # Promises
 //
-//   - No request is accepted without a valid signature by a usable secret that this tenant was offered, made for that
-//     URL or of a kind that the route takes. The protocol covers neither the body nor a replay within a token's life.
+//   - No request is accepted without a valid signature by a usable secret that this tenant was offered, or by an
+//     app-wide one while the tenant is on such a secret, made for that URL or of a kind that the route takes. The
+//     protocol covers neither the body nor a replay within a token's life.
 //   - A callback that was answered with 204 is in the store for good.
 //   - With signed installs, no single crash, lost answer, race or replay locks a site out or lets in a secret that the
 //     site did not send.
@@ -72,9 +73,12 @@
 //   - A callback whose token was never claimed, since it was lost on its way, answered 503 before, or met a crash, can be
 //     sent again with another body by whoever has read that token, for as long as it lives.
 //   - An app-wide secret removes the wall between the tenants that are bound to it: who has it can sign as any of them.
-//     While a site makes no request, he can also settle on it, as above, though the site was never offered it.
-//   - An app-wide secret may be taken out of the configuration when no installation needs it. A site that signs with it, was
-//     never offered it and has made no request is not known to need it; nor is an uninstalled one.
+//     If a site makes no request for a week, he can also settle on it, though the site was never offered it.
+//   - A site whose app-wide secret was revoked waits for another one until it has settled on a secret of its own, and till
+//     then verifies with any that is configured.
+//   - An app-wide secret may be taken out of the configuration when no installation needs it. A site that signs with
+//     it, was never offered it and has made no request is not known to need it; nor, to [App.Check], is
+//     an uninstalled one, of which [App.Report] knows.
 //   - A symmetric site whose only secret was revoked is locked out for good, since it signs its installs with it.
 //   - A symmetric first install that crashes before our commit leaves the site with a secret that we never had.
 //   - Two callbacks made within one second are applied in the order in which they arrive; enabled and disabled of one

@@ -24,6 +24,7 @@ import (
 //	APP_SECRETS               AppSecrets, a comma list, newest first; or
 //	APP_SECRETS_FILE          AppSecrets, the path of a file with one on each line: see SecretsFile
 //	APP_SECRET_FIRST_INSTALL  AppSecretSignsFirstInstall: 1 or 0
+//	REVOKED_FINGERPRINTS      RevokedFingerprints, a comma list
 //	SETTLE                    Settle, as 15m
 //	CACHE_TTL                 CacheTTL, as 5s; 0 reads the store each time
 func ConfigFromEnv() (Config, error) {
@@ -38,6 +39,7 @@ func ConfigFromEnv() (Config, error) {
 		InsecureUnsignedFirstInstall: e.boolean("UNSIGNED_FIRST_INSTALL"),
 		AppSecrets:                   e.appSecrets(),
 		AppSecretSignsFirstInstall:   e.boolean("APP_SECRET_FIRST_INSTALL"),
+		RevokedFingerprints:          e.fingerprints("REVOKED_FINGERPRINTS"),
 		Settle:                       e.duration("SETTLE", time.Second),
 		CacheTTL:                     e.duration("CACHE_TTL", 0),
 	}
@@ -61,6 +63,18 @@ func (e *environment) list(name string) (items []string) {
 		}
 	}
 	return items
+}
+
+func (e *environment) fingerprints(name string) (list []Fingerprint) {
+	for _, item := range e.list(name) {
+		f := Fingerprint(item)
+		if !f.valid() {
+			e.fault(name, "a comma list of fingerprints, each the SHA-256 of a secret in lower-case hex")
+			return nil
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 // appSecrets reads the secrets once, so that an app which is given none does not start. Its faults do not quote them.

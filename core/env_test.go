@@ -13,7 +13,7 @@ import (
 var environmentVariables = []string{
 	"APP_KEY", "BASE_URL", "BASE_URLS", "INSTALL_KEYS_URL", "ALLOWED_HOSTS",
 	"SYMMETRIC_INSTALLS", "UNSIGNED_FIRST_INSTALL", "SETTLE", "CACHE_TTL",
-	"APP_SECRETS", "APP_SECRETS_FILE", "APP_SECRET_FIRST_INSTALL",
+	"APP_SECRETS", "APP_SECRETS_FILE", "APP_SECRET_FIRST_INSTALL", "REVOKED_FINGERPRINTS",
 }
 
 // setEnvironment sets these variables and no other of ours.
@@ -48,6 +48,8 @@ func TestConfigFromEnv(t *testing.T) {
 		{"0 is no", map[string]string{"SYMMETRIC_INSTALLS": "0", "UNSIGNED_FIRST_INSTALL": "0"}, Config{}},
 		{"true and false", map[string]string{"SYMMETRIC_INSTALLS": "true", "UNSIGNED_FIRST_INSTALL": "false"},
 			Config{SymmetricInstalls: true}},
+		{"revoked secrets", map[string]string{"REVOKED_FINGERPRINTS": string(fingerprint("S1") + ", " + fingerprint("S2"))},
+			Config{RevokedFingerprints: []Fingerprint{fingerprint("S1"), fingerprint("S2")}}},
 		{"blanks and empty items among secrets", map[string]string{"APP_SECRETS": " , " + secret("A1").Reveal() + "  ,,"},
 			Config{AppSecrets: StaticSecrets{secret("A1")}}},
 		{"no first install by an app-wide secret", map[string]string{"APP_SECRET_FIRST_INSTALL": "0"}, Config{}},
@@ -77,6 +79,7 @@ func TestAVariableThatCannotBeReadIsNamedAndNotQuoted(t *testing.T) {
 		},
 		"APP_SECRETS_FILE":         {"/no/such/file", ".", " "},
 		"APP_SECRET_FIRST_INSTALL": {"yes"},
+		"REVOKED_FINGERPRINTS":     {secret("A1").Reveal(), strings.ToUpper(string(fingerprint("A1"))), string(fingerprint("A1")) + ",0"},
 	} {
 		for _, value := range values {
 			t.Run(name+"="+value, func(t *testing.T) {

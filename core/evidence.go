@@ -49,7 +49,7 @@ func (i *Installation) judge(e evidence, now time.Time, settle time.Duration) ve
 		return takesRunOver
 	}
 	length := settle
-	if i.Contested {
+	if i.Contested || i.Secrets[index].Unoffered {
 		length = max(settle, contestedSettle)
 	}
 	if made.Before(i.Run.StartedAt.Add(length)) || now.Before(i.Run.ArrivedAt.Add(length)) {
@@ -76,9 +76,10 @@ func (i *Installation) weigh(e evidence, now time.Time, settle time.Duration) (r
 		i.Contested = i.Contested || verdict == takesRunOver
 	case settlesRun:
 		kept, newest := i.find(e.fingerprint), i.Newest()
+		i.Secrets[kept].Unoffered = false // the week has shown it
 		left := func(n int, s StoredSecret) bool { return i.leftBehind(s, n, kept, now) }
-		i.leave(kept, left)
-		retired = i.retire(now, left)
+		dropped := i.leave(kept, left)
+		retired = append(i.retire(now, left), dropped...)
 		if i.Contested {
 			// From here on it is sure, and not for the time before.
 			i.Contested, i.Run.StartedAt, i.Run.ArrivedAt = false, earlier(e.issuedAt, now), now

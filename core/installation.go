@@ -98,6 +98,10 @@ type StoredSecret struct {
 	// those of Config.AppSecrets. No copy of it is stored.
 	Bound bool
 
+	// Unoffered says that tokens alone have bound the site to the secret: no callback has brought it. Whoever has an
+	// app-wide secret can make such tokens, so a run of it must last a week before other secrets are retired.
+	Unoffered bool
+
 	// Value is erased once the secret is no longer usable. A process that has verified with it remembers it for a while,
 	// so that it can tell a site on its old secret from a stranger; it verifies nothing any more.
 	Value Secret

@@ -264,11 +264,12 @@ func (a *App) commit(ctx context.Context, cb callback) (*Change, *refusal) {
 		}
 		cb.revoked = revoked.has(cb.key.ClientKey, cb.secret.Fingerprint())
 		cb.appWide = a.appWide(cb.key.ClientKey, revoked)
+		cb.appWideUnknown = a.tenants.appSecrets.unknown()
 		var row *Installation
 		if err != nil {
 			stored = nil
 		} else {
-			row = revoked.strike(stored)
+			row = revoked.strike(stored).keepLeftBehind(cb.appWide)
 		}
 		step, refusal := decide(row, cb, wholeSeconds(a.config.Now()), a.config.Settle)
 		if refusal != nil {

@@ -33,7 +33,8 @@ func (a *App) Maintain(ctx context.Context) (Maintenance, error) {
 		if err != nil {
 			return m, err
 		}
-		row := revoked.strike(stored) // of what a callback brought while it was being revoked, nothing is to be left
+		// Of what a callback brought while it was being revoked, nothing is to be left.
+		row := revoked.strike(stored).keepLeftBehind(a.appWide(stored.Key.ClientKey, revoked))
 		m.count(row)
 		forgotten := row.forgetRetired(wholeSeconds(a.config.Now()).Add(-retiredHistory))
 		if forgotten == 0 && row == stored {

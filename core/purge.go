@@ -46,7 +46,7 @@ func (a *App) Purge(ctx context.Context, olderThan time.Duration, b Batch) (Move
 			return err == nil, false, err
 		}, nil
 	})
-	a.logWalk(ctx, "installations were purged", b, m, err)
+	a.logWalk(ctx, "walk to purge installations has ended", b, m, err)
 	return m, err
 }
 
@@ -57,9 +57,12 @@ func (a *App) Purge(ctx context.Context, olderThan time.Duration, b Batch) (Move
 // If the site installs the app again, that is a first install, [OutcomeInstalled] with SecretVersion 1, by the rules for
 // tenants that are not known: a site that signs its callbacks with its shared secret can sign with none that is known here.
 //
-// The error is [ErrNotFound] if there is no such installation. It is [ErrAlive] if the app is installed on the site and
-// a request or a callback has come within the last 30 days, and within an hour of the last callback in any case, since
-// whoever has logged it could send it again and bring the installation back. After any other error call Erase again.
+// SecretVersion begins anew, so an app that compares it drops what it keeps of the tenant by itself.
+//
+// The error is [ErrNotFound] if there is no such installation. It is [ErrAlive] if the app is installed on the site,
+// has a usable secret, and a request or a callback has come within the last 30 days; and within an hour of the last
+// callback in any case, since whoever has logged it could send it again and bring the installation back. After any
+// other error call Erase again.
 func (a *App) Erase(ctx context.Context, clientKey string) error {
 	for range maxAttempts {
 		row, err := a.get(ctx, Key{a.config.AppKey, clientKey})
@@ -94,7 +97,7 @@ func (i *Installation) mayBeErased(now time.Time) error {
 		sign = later(sign, at)
 	}
 	switch {
-	case i.State == Installed && now.Sub(sign) <= silentFor:
+	case i.State == Installed && i.usable() > 0 && now.Sub(sign) <= silentFor:
 		return fmt.Errorf("%w: the app is installed, and the site was there on %s", ErrAlive, sign.Format(time.DateOnly))
 	case now.Sub(i.lastCallback()) <= callbackEcho:
 		return fmt.Errorf("%w: its last callback could be sent again; try in an hour", ErrAlive)

@@ -190,9 +190,10 @@ func (r *recorder) evidence(ctx context.Context, key Key, e evidence) error {
 		return err
 	}
 	now := wholeSeconds(r.app.config.Now())
-	next := revoked.strike(row).Clone()
+	configured := r.app.appWide(key.ClientKey, revoked)
+	next := revoked.strike(row).keepLeftBehind(configured).Clone()
 	// A site that is seen after it has uninstalled the app was seen by a replica that did not know.
-	bound := next.State == Installed && next.bind(e.fingerprint, r.app.appWide(key.ClientKey, revoked), now)
+	bound := next.State == Installed && next.bind(e.fingerprint, configured, now)
 	if !bound && !r.worthWriting(next, e, now) {
 		return nil
 	}

@@ -25,8 +25,8 @@ func (a *App) RevokeFor(ctx context.Context, clientKey string, f Fingerprint, re
 //
 // From then on it verifies no request and no callback, and no callback brings it back: here when Revoke returns, on other
 // replicas within Config.CacheTTL, or within Config.MaxStale on one that is cut off from its store. [App.Exposure] says
-// beforehand whom that leaves without a secret. Config.OnChange is not called; whoever must drop what was derived from
-// the secret does so with the same decision that revoked it, or compares Installation.SecretVersion.
+// beforehand whom that leaves without a secret. Config.OnSecretChanged is called for each installation whose newest
+// secret it was, Config.OnChange is not.
 //
 // The revocation itself is stored first, and cannot be undone. If an installation could not be written, the secret is
 // barred all the same; call Revoke again to go on.
@@ -89,9 +89,12 @@ type Standing string
 const (
 	StandingReplaced  Standing = "replaced"  // the site has been seen to sign with another secret since the last offer
 	StandingUnsettled Standing = "unsettled" // there are others, and it is not known yet which one the site signs with
-	StandingOnly      Standing = "only"      // there is no other: the site is locked out until its next signed install
-	// StandingOnlyKey is StandingOnly of a site that signs its callbacks with the secret: it is locked out for good,
-	// unless its row is deleted and it may install anew.
+	StandingInUse     Standing = "in_use"    // there are others, but this is the one that the site was last seen to sign with
+	// StandingOnly: there is no other, and the site is locked out until its next signed install, or until it comes with
+	// another app-wide secret, if this is one.
+	StandingOnly Standing = "only"
+	// StandingOnlyKey is StandingOnly of a site that signs its callbacks with the secret: it is locked out until Atlassian
+	// signs its installs.
 	StandingOnlyKey Standing = "only_key"
 )
 
@@ -103,7 +106,8 @@ type Exposed struct {
 }
 
 // Exposure goes through the installations for which the secret verifies, requests or callbacks, in the order of their
-// client keys: those that [App.Revoke] would take it from, and what they would be left with. It ends with the first error.
+// client keys, and what they would be left with once it is revoked. [App.Revoke] counts others: those that have it written
+// down, as a secret or in their history. It ends with the first error.
 func (a *App) Exposure(ctx context.Context, f Fingerprint) iter.Seq2[Exposed, error] {
 	return func(yield func(Exposed, error) bool) {
 		revoked, err := a.tenants.revocations.read(ctx)
@@ -121,20 +125,27 @@ func (a *App) Exposure(ctx context.Context, f Fingerprint) iter.Seq2[Exposed, er
 			if !row.accepts(f, configured) {
 				continue
 			}
-			if !yield(Exposed{row.Key, row.Site.BaseURL, row.standing(f, configured)}, nil) {
+			if !yield(Exposed{row.Key, row.Site.BaseURL, row.standing(f)}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (i *Installation) standing(f Fingerprint, configured appWide) Standing {
-	others := i.usable() + len(i.open(configured)) - 1
+// standing goes by what the row has. An app-wide secret that it has no entry for may be what the site comes with next, but
+// is nothing that the site was sent.
+func (i *Installation) standing(f Fingerprint) Standing {
+	others := i.usable()
+	if i.find(f) >= 0 {
+		others--
+	}
 	switch {
 	case others == 0 && i.Signing != SignedRS256:
 		return StandingOnlyKey
 	case others == 0:
 		return StandingOnly
+	case i.Run.Fingerprint == f && !i.Contested:
+		return StandingInUse
 	case i.Run.Fingerprint != "" && i.Run.Fingerprint != f && !i.Contested:
 		return StandingReplaced
 	default:

@@ -230,20 +230,20 @@ func TestExposureOfAnAppWideSecretNamesEveryBoundSite(t *testing.T) {
 			want map[string]core.Standing
 		}{
 			"both are configured": {replica(withAppSecrets(t, appWide2, appWide1)), map[string]core.Standing{
-				"a: only": core.StandingUnsettled, "b: only, symmetric": core.StandingUnsettled, // for the other one is open to it
-				"c: moving": core.StandingUnsettled, "d: moved": core.StandingReplaced, "e: not moved": core.StandingUnsettled,
+				"a: only": core.StandingOnly, "b: only, symmetric": core.StandingOnlyKey, // it was not sent the other one
+				"c: moving": core.StandingUnsettled, "d: moved": core.StandingReplaced, "e: not moved": core.StandingInUse,
 				"f: no entry for it": core.StandingUnsettled, "g: no entry for it, and seen on another": core.StandingReplaced,
 				"h: its own too": core.StandingUnsettled, "i: contested": core.StandingUnsettled,
 			}},
 			"it alone is configured": {replica(withAppSecrets(t, appWide1)), map[string]core.Standing{
 				"a: only": core.StandingOnly, "b: only, symmetric": core.StandingOnlyKey,
-				"c: moving": core.StandingUnsettled, "d: moved": core.StandingReplaced, "e: not moved": core.StandingUnsettled,
+				"c: moving": core.StandingUnsettled, "d: moved": core.StandingReplaced, "e: not moved": core.StandingInUse,
 				"f: no entry for it": core.StandingUnsettled, "g: no entry for it, and seen on another": core.StandingReplaced,
 				"h: its own too": core.StandingUnsettled, "i: contested": core.StandingUnsettled,
 			}},
 			"it is configured no more": {replica(withAppSecrets(t, appWide2)), map[string]core.Standing{
-				"a: only": core.StandingUnsettled, "b: only, symmetric": core.StandingUnsettled,
-				"c: moving": core.StandingUnsettled, "d: moved": core.StandingReplaced, "e: not moved": core.StandingUnsettled,
+				"a: only": core.StandingOnly, "b: only, symmetric": core.StandingOnlyKey,
+				"c: moving": core.StandingUnsettled, "d: moved": core.StandingReplaced, "e: not moved": core.StandingInUse,
 				"h: its own too": core.StandingUnsettled, "i: contested": core.StandingUnsettled,
 			}},
 		} {

@@ -36,8 +36,9 @@ type callback struct {
 	secret   Secret // zero if the body brought none
 	revoked  bool   // the secret, by an operator
 
-	appWide      appWide
-	firstAppWide bool // a first install may be signed with an app-wide secret
+	appWide        appWide
+	appWideUnknown bool // their source has not answered yet
+	firstAppWide   bool // a first install may be signed with an app-wide secret
 }
 
 // offered returns what the callback offers: a binding, if the secret is an app-wide one. The zero value is nothing.
@@ -139,7 +140,14 @@ func install(row *Installation, cb callback, now time.Time, settle time.Duration
 		next.Secrets = slices.Insert(next.Secrets, 0, StoredSecret{Fingerprint: cb.signer, State: Usable, OfferedAt: now, Bound: true})
 	}
 	if next.usable() == 0 {
+		if cb.appWideUnknown {
+			return transition{}, refuse(ReasonNotConfigured, "the body brings no shared secret, and the app-wide ones are not known yet")
+		}
 		return transition{}, refuse(ReasonSecretMissing, "the body brings no shared secret and none is known")
+	}
+	next.SecretVersion = row.SecretVersion
+	if next.Newest() != row.Newest() { // however often on the way
+		next.SecretVersion++
 	}
 	next.Site.update(cb.site)
 	next.SupersededBy = ""

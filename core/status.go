@@ -24,7 +24,7 @@ type SecretClass string
 
 // The classes.
 const (
-	SecretOwn          SecretClass = "own"
+	SecretOwn          SecretClass = "own"            // stored, and none of the configured app-wide ones; it may be a copy of a former one
 	SecretAppWide      SecretClass = "app_wide"       // the newest one that is configured, as a binding or as a stored copy
 	SecretAppWideOlder SecretClass = "app_wide_older" // another app-wide one, be it configured or not
 	SecretNone         SecretClass = "none"           // there is no usable secret
@@ -35,7 +35,7 @@ type Phase string
 
 // The phases.
 const (
-	PhaseSettled   Phase = "settled"   // there is one usable secret, and so no other to be confused with
+	PhaseSettled   Phase = "settled"   // there is one usable secret
 	PhaseUnsettled Phase = "unsettled" // there are several, until the site has shown which one it kept; or there is none
 	PhaseContested Phase = "contested" // the site changed secrets though none was offered: see Installation.Contested
 )
@@ -86,7 +86,7 @@ func (s Straggler) Advice() string {
 	case StragglerUnreadable:
 		return "Configure the seal key under which the secret was stored: what the site signs with it is answered 503."
 	case StragglerNoSecret:
-		return "Let the site install or update the app again; delete its row first if Atlassian does not sign its installs."
+		return "Let the site uninstall and install the app again; an update may offer the revoked secret. Its installs must be signed by Atlassian."
 	case StragglerRevoked:
 		return "Configure another app-wide secret, or leave the site as it is: the newest one was revoked for it."
 	case StragglerCallbackFailed:
@@ -123,7 +123,8 @@ type TenantStatus struct {
 	Liveness Liveness `json:"liveness"`
 
 	// OnTarget says that the newest usable secret is what the site is to move to, and that the site was not seen to sign
-	// with another since the last offer, nor is it suspected to. One that is not installed is never on target.
+	// with another since the last offer, nor, if it was not seen to sign with this one, is suspected to. One that is not
+	// installed is never on target.
 	OnTarget  bool      `json:"onTarget"`
 	Straggler Straggler `json:"straggler,omitempty"` // why not, of a live one
 
@@ -197,8 +198,10 @@ func (s *survey) status(row *Installation) TenantStatus {
 	if activity.DesyncSuspectedAt.After(later(activity.SeenAt, applied)) {
 		status.DesyncSuspectedAt = activity.DesyncSuspectedAt
 	}
-	status.OnTarget = row.State == Installed && s.isTarget(status.Secret) && status.DesyncSuspectedAt.IsZero() &&
-		(row.Run.Fingerprint == "" || row.Run.Fingerprint == newest.Fingerprint)
+	// A suspicion, which anybody can cause, counts only of a site that has not shown the secret.
+	unshown := row.Run.Fingerprint == "" && status.DesyncSuspectedAt.IsZero()
+	status.OnTarget = row.State == Installed && s.isTarget(status.Secret) &&
+		(unshown || row.Run.Fingerprint == newest.Fingerprint)
 	if status.Liveness == LivenessActive && !status.OnTarget {
 		status.Straggler = s.straggler(&status)
 	}

@@ -211,6 +211,7 @@ func (c *tenants) join(ctx context.Context, flight <-chan singleflight.Result) (
 
 // read asks the store, on a context of its own, since more than one request waits for the answer.
 func (c *tenants) read(clientKey string) (*tenant, error) {
+	c.appSecrets.recent() // before it takes a place: a source that hangs keeps nobody out
 	select {
 	case c.reading <- struct{}{}:
 		defer func() { <-c.reading }()
@@ -232,7 +233,6 @@ func (c *tenants) lookUp(clientKey string) (*Installation, error) {
 	if _, err := c.revocations.recent(c.ttl / revocationReads); err != nil {
 		return nil, err
 	}
-	c.appSecrets.recent()
 	row, err := within(context.Background(), func(ctx context.Context) (*Installation, error) {
 		return c.store.Get(ctx, Key{c.appKey, clientKey})
 	})

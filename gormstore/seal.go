@@ -40,6 +40,7 @@ type sealedSecret struct {
 	OfferedAt   *int64           `json:"offered_at,omitempty"`
 	RetiredAt   *int64           `json:"retired_at,omitempty"`
 	Bound       bool             `json:"bound,omitempty"`
+	Unoffered   bool             `json:"unoffered,omitempty"`
 	Sealed      []byte           `json:"sealed,omitempty"` // absent where the value is erased or was never stored
 }
 
@@ -54,6 +55,7 @@ func (s *Store) seal(key core.Key, secrets []core.StoredSecret) (string, error) 
 			OfferedAt:   seconds(secret.OfferedAt),
 			RetiredAt:   seconds(secret.RetiredAt),
 			Bound:       secret.Bound,
+			Unoffered:   secret.Unoffered,
 		}
 		if secret.Bound {
 			continue // of an app-wide secret no copy is stored, should there be one
@@ -94,6 +96,7 @@ func (s *Store) open(key core.Key, column string) []core.StoredSecret {
 			OfferedAt:   instant(entry.OfferedAt),
 			RetiredAt:   instant(entry.RetiredAt),
 			Bound:       entry.Bound,
+			Unoffered:   entry.Unoffered,
 		}
 		if len(entry.Sealed) == 0 {
 			continue

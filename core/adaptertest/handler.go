@@ -3,6 +3,7 @@ package adaptertest
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/hostbond/hostbond/core"
 )
@@ -200,6 +201,8 @@ func handlerNested(t *trial) {
 		t.wantFrom(site, t.wantHandled(t.do(t.genuine(site, http.MethodGet, target))))
 		return t.store.reads.Load() - before
 	}
+	reads(t.path("/echo/page")) // the first use of a secret is recorded, for which the row is read once more
+	t.wantUsed()
 	if once, nested := reads(t.path("/echo/page")), reads(t.path("/nested")); once != nested {
 		t.Errorf("the store was read %d times with a nested Authenticate, want %d as without", nested, once)
 	}
@@ -207,4 +210,14 @@ func handlerNested(t *trial) {
 	t.wantRefused(t.do(request{
 		method: http.MethodGet, target: t.path("/nested"), authorization: []string{"JWT " + t.signed(site.ContextToken())},
 	}), http.StatusUnauthorized, core.ReasonTokenKind)
+}
+
+// wantUsed waits until the app has recorded that the site uses its secret.
+func (t *trial) wantUsed() {
+	t.Helper()
+	select {
+	case <-t.store.used:
+	case <-time.After(patience):
+		t.Fatalf("the first use of the site's secret was not recorded within %v", patience)
+	}
 }

@@ -13,6 +13,7 @@ type store struct {
 	core.Store
 	reads atomic.Int64
 	down  atomic.Bool
+	used  chan struct{} // has room for one; full once the first use of a secret is recorded
 }
 
 var errDown = errors.New("adaptertest: the store is down")
@@ -37,4 +38,15 @@ func (s *store) Claim(ctx context.Context, claim core.Claim) (core.Claim, error)
 		return core.Claim{}, errDown
 	}
 	return s.Store.Claim(ctx, claim)
+}
+
+func (s *store) Touch(ctx context.Context, key core.Key, activity core.Activity) error {
+	err := s.Store.Touch(ctx, key, activity)
+	if activity.FirstUsed != "" {
+		select {
+		case s.used <- struct{}{}:
+		default:
+		}
+	}
+	return err
 }

@@ -35,7 +35,7 @@ func open(t tester, mount Mount, at place, rule string) *trial {
 	trial := &trial{
 		tester: t, rule: rule, at: at,
 		baseURL: "https://" + host + at.prefix + at.slash,
-		store:   &store{Store: memstore.New()},
+		store:   &store{Store: memstore.New(), used: make(chan struct{}, 1)},
 		journal: new(journal),
 		visits:  new(visits),
 	}

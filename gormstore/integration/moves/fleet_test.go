@@ -41,6 +41,13 @@ func bound(s core.Secret) core.StoredSecret {
 	return core.StoredSecret{Fingerprint: s.Fingerprint(), State: core.Usable, Bound: true}
 }
 
+// leftBehind is a binding that the site has left behind.
+func leftBehind(secret core.Secret) core.StoredSecret {
+	s := retired(secret)
+	s.Bound = true
+	return s
+}
+
 func retired(s core.Secret) core.StoredSecret {
 	return core.StoredSecret{Fingerprint: s.Fingerprint(), State: core.Retired, RetiredAt: past}
 }
@@ -64,7 +71,7 @@ var kinds = []kind{
 	{state: core.Installed, secrets: []core.StoredSecret{stored(older), stored(newer)}, signs: older, adopts: true},
 	{state: core.Uninstalled, secrets: []core.StoredSecret{stored(older)}, adopts: true},
 	{state: core.Installed, secrets: []core.StoredSecret{bound(newer)}, signs: newer, binds: true},
-	{state: core.Installed, secrets: []core.StoredSecret{retired(newer), stored(own)}, signs: own},
+	{state: core.Installed, secrets: []core.StoredSecret{leftBehind(newer), stored(own)}, signs: own},
 	{state: core.Installed, secrets: []core.StoredSecret{stored(own)}, signs: own},
 	{state: core.Uninstalled, secrets: []core.StoredSecret{retired(own)}},
 	{state: core.Installed, secrets: []core.StoredSecret{stored(ownOnce), stored(own)}, signs: own},

@@ -278,7 +278,7 @@ func TestR25APageThatWasMadeBeforeTheChangeOpensForItsWholeLife(t *testing.T) {
 				w.lets(site, "made before the change, and not expired")(w.opens(page))
 				w.pass(time.Minute)
 			}
-			w.pass(made.Add(life).Sub(time.Now()) - second)
+			w.pass(time.Until(made.Add(life)) - second)
 			w.lets(site, "in the last second of its life")(w.opens(page))
 			w.pass(time.Minute)
 			w.denies(core.ReasonExpired, "a minute after its life")(w.opens(page))

@@ -129,7 +129,7 @@ func (f *fleet) survivesALeak() {
 	}
 	standings := map[group]core.Standing{
 		abandoned: core.StandingOnlyKey, unreachable: core.StandingOnlyKey,
-		deaf: core.StandingUnsettled, late: core.StandingUnsettled, halfway: core.StandingReplaced,
+		deaf: core.StandingInUse, late: core.StandingUnsettled, halfway: core.StandingReplaced,
 	}
 	exposed := map[*fakehost.Site]core.Standing{}
 	had := 0
