@@ -50,8 +50,8 @@ type filler struct {
 	bools int
 }
 
-// seeds is how many seeds, from 0 on, it takes to tell up to seven yes-or-no fields apart.
-const seeds = 3
+// seeds is how many seeds, from 0 on, it takes to tell up to fifteen yes-or-no fields apart.
+const seeds = 4
 
 func (f *filler) fill(v reflect.Value) {
 	f.n++
