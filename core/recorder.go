@@ -25,6 +25,9 @@ const (
 	// desyncAfter bad signatures within desyncWindow, and no good one, make a tenant suspect.
 	desyncAfter  = 3
 	desyncWindow = 10 * time.Minute
+	// desyncQuiet is how long no request must have verified. A site that is alive is none that is locked out, whatever
+	// others send in its name.
+	desyncQuiet = time.Second
 
 	// refusedEvery is how often a refused callback of a tenant is written at most.
 	refusedEvery = time.Minute
@@ -37,6 +40,7 @@ const (
 type trouble struct {
 	bad   atomic.Int32
 	since atomic.Int64 // Unix nanoseconds of the first one
+	good  atomic.Int64 // Unix nanoseconds of the last good one, half of desyncQuiet coarse
 
 	refusedAt atomic.Int64 // Unix nanoseconds of the last callback that was noted as refused
 }
@@ -55,12 +59,22 @@ func (t *trouble) more(at time.Time) bool {
 		t.since.Store(at.UnixNano())
 		t.bad.Store(0)
 	}
-	return t.bad.Add(1) == desyncAfter
+	if t.bad.Add(1) != desyncAfter {
+		return false
+	}
+	if at.Sub(time.Unix(0, t.good.Load())).Abs() < desyncQuiet {
+		t.bad.Store(0)
+		return false
+	}
+	return true
 }
 
 // over ends the count, and reports whether the tenant was suspect. It is called for every request, and hardly ever has
 // anything to do.
-func (t *trouble) over() (suspect bool) {
+func (t *trouble) over(at time.Time) (suspect bool) {
+	if at.Sub(time.Unix(0, t.good.Load())).Abs() >= desyncQuiet/2 {
+		t.good.Store(at.UnixNano())
+	}
 	return t.bad.Load() != 0 && t.bad.Swap(0) >= desyncAfter
 }
 
@@ -104,7 +118,7 @@ func (r *recorder) request(t *tenant, e evidence, arrived time.Time) {
 	}
 	activity := &t.row.Activity
 	suspected := !activity.DesyncSuspectedAt.IsZero() && !activity.SeenAt.After(activity.DesyncSuspectedAt)
-	suspected = t.trouble.over() || suspected // the row may say it only when it is read again
+	suspected = t.trouble.over(arrived) || suspected // the row may say it only when it is read again
 	if (suspected || now.Sub(activity.SeenAt) >= seenEvery) && t.seenNoted.CompareAndSwap(false, true) {
 		r.touch(t.row.Key, Activity{SeenAt: now})
 	}
